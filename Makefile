@@ -1,0 +1,28 @@
+# `make build` builds the program, `make test` runs every test, `make bench` measures. All use the release profile, so that
+# DuckDB's C++ is built once.
+CARGO ?= cargo
+# A compiler cache, where there is one, saves DuckDB's half hour when a dependency of its build changes.
+ifneq ($(wildcard /usr/lib/ccache),)
+export PATH := /usr/lib/ccache:$(PATH)
+endif
+
+.PHONY: build test lint bench setup
+
+build: setup
+	$(CARGO) build --release --workspace
+
+setup:
+	@tools/setup.sh
+
+# One selection of crates for all: another one can change what DuckDB's build script is built with.
+test: setup
+	$(CARGO) test --release --workspace
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items --quiet
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked"; fi
+
+bench: build
+	tools/bench.sh

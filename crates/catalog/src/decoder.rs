@@ -1,0 +1,315 @@
+//! Pages of JSON into Arrow columns.
+
+use std::collections::HashSet;
+
+use arrow_array::RecordBatch;
+use serde_json::value::RawValue;
+
+use crate::{
+    Child, Resource,
+    object::{ListOf, Object, text},
+    row::{Misfit, Place, Rows},
+};
+
+/// Builds the rows of one resource and of its nested lists. What is decoded is kept until [`Decoder::finish`].
+#[derive(Debug)]
+pub struct Decoder {
+    resource: &'static Resource,
+    rows: Rows,
+    children: Vec<(&'static Child, Rows)>,
+    rejects: Vec<Reject>,
+}
+
+/// A decoded list page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Every object of the page in its order, those passed over too.
+    pub keys: Vec<Key>,
+    /// Stripe says that the list goes on.
+    pub has_more: bool,
+    /// Nested lists that were cut.
+    pub incomplete: Vec<Incomplete>,
+}
+
+/// What a cursor needs to know of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// Its second, if it has one.
+    pub created: Option<i64>,
+}
+
+/// A nested list of which Stripe showed only the beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incomplete {
+    /// Which of the resource's children.
+    pub child: usize,
+    /// The parent's id.
+    pub parent: String,
+    /// The last child shown.
+    pub after: String,
+    /// The place of the next one.
+    pub position: i64,
+}
+
+/// What one retrieved object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum One {
+    /// It became a row.
+    Row {
+        /// Nested lists that were cut.
+        incomplete: Vec<Incomplete>,
+    },
+    /// Stripe's stub of a deleted object: its id. No row was added.
+    Deleted(String),
+}
+
+/// Rows, ready for a warehouse.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The resource's own.
+    pub rows: RecordBatch,
+    /// Those of its nested lists, in the order of the resource's children.
+    pub children: Vec<(&'static Child, RecordBatch)>,
+    /// What could not be decoded as it should.
+    pub rejects: Vec<Reject>,
+}
+
+/// Something that was not as the catalogue expects. Nothing is lost: a value is in its row's `_extra` too, an object
+/// without a row is in `raw`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The table.
+    pub table: &'static str,
+    /// The object, if it has an id.
+    pub id: Option<String>,
+    /// Where in the object, as a JSON pointer.
+    pub pointer: String,
+    /// What was expected.
+    pub reason: String,
+    /// The JSON as it was sent.
+    pub raw: String,
+}
+
+/// An answer that is no list page, or no object.
+#[derive(Debug, thiserror::Error)]
+#[error("could not decode {what}")]
+pub struct DecodeError {
+    what: &'static str,
+    #[source]
+    source: serde_json::Error,
+}
+
+impl DecodeError {
+    /// The answer is no JSON, or ends too early: asking again may help.
+    #[must_use]
+    pub fn is_syntax(&self) -> bool {
+        self.source.is_syntax() || self.source.is_eof()
+    }
+}
+
+impl Decoder {
+    /// A decoder without rows.
+    #[must_use]
+    pub fn new(resource: &'static Resource) -> Self {
+        let children = resource.children.iter().map(|child| (child, Rows::new(child.table)));
+        Self { resource, rows: Rows::new(resource.table), children: children.collect(), rejects: Vec::new() }
+    }
+
+    /// Decodes a list page. Objects whose ids are in `skip` give no row.
+    ///
+    /// # Errors
+    /// When the body is no list page; then no row was added.
+    pub fn page(
+        &mut self,
+        body: &[u8],
+        as_of_micros: i64,
+        skip: &HashSet<String>,
+    ) -> Result<Page, DecodeError> {
+        let (objects, has_more) = list(body, "a list page")?;
+        let mut page = Page { keys: Vec::with_capacity(objects.len()), has_more, incomplete: Vec::new() };
+        for element in objects {
+            let Some((key, object)) = self.identified(self.resource.table.name, element) else { continue };
+            if !skip.contains(&key.id) {
+                page.incomplete.extend(self.append(&key.id, &object, as_of_micros));
+            }
+            page.keys.push(key);
+        }
+        Ok(page)
+    }
+
+    /// Decodes one object as it is retrieved.
+    ///
+    /// # Errors
+    /// When the body is no object with an id; then no row was added.
+    pub fn object(&mut self, body: &[u8], as_of_micros: i64) -> Result<One, DecodeError> {
+        let wrong = |source| DecodeError { what: "an object", source };
+        let object: Object<'_> = serde_json::from_slice(body).map_err(wrong)?;
+        let Some(id) = id_of(&object) else {
+            return Err(wrong(<serde_json::Error as serde::de::Error>::missing_field("id")));
+        };
+        if object.get("deleted").is_some_and(|raw| raw.get() == "true") {
+            return Ok(One::Deleted(id));
+        }
+        Ok(One::Row { incomplete: self.append(&id, &object, as_of_micros) })
+    }
+
+    /// Decodes a page of a nested list that was cut, the one after `at`.
+    ///
+    /// # Errors
+    /// When the body is no list page; then no row was added.
+    pub fn child_page(
+        &mut self,
+        at: &Incomplete,
+        body: &[u8],
+        as_of_micros: i64,
+    ) -> Result<Page, DecodeError> {
+        let (objects, has_more) = list(body, "a nested list page")?;
+        let first = Place { parent: &at.parent, position: at.position };
+        let keys = self.append_children(at.child, first, objects, as_of_micros);
+        Ok(Page { keys, has_more, incomplete: Vec::new() })
+    }
+
+    /// Rows of the resource itself decoded so far.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Takes what was decoded; the decoder is empty again.
+    pub fn finish(&mut self) -> Decoded {
+        Decoded {
+            rows: self.rows.finish(),
+            children: self.children.iter_mut().map(|(child, rows)| (*child, rows.finish())).collect(),
+            rejects: std::mem::take(&mut self.rejects),
+        }
+    }
+
+    fn append(&mut self, id: &str, object: &Object<'_>, as_of_micros: i64) -> Vec<Incomplete> {
+        let mut incomplete = Vec::new();
+        let mut replaced = Vec::new();
+        for (index, child) in self.resource.children.iter().enumerate() {
+            let Some(raw) = object.get(child.property) else { continue };
+            let Some((envelope, objects, has_more)) = nested(raw) else { continue };
+            replaced.push((child.property, envelope));
+            let keys = self.append_children(index, Place { parent: id, position: 0 }, objects, as_of_micros);
+            if let Some(last) = keys.last().filter(|_| has_more) {
+                let position = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+                incomplete.push(Incomplete {
+                    child: index,
+                    parent: id.to_owned(),
+                    after: last.id.clone(),
+                    position,
+                });
+            }
+        }
+        let misfits = self.rows.append(object, &replaced, None, as_of_micros);
+        self.note(self.resource.table.name, id, misfits);
+        incomplete
+    }
+
+    fn append_children(
+        &mut self,
+        child: usize,
+        first: Place<'_>,
+        objects: Vec<Element<'_>>,
+        as_of_micros: i64,
+    ) -> Vec<Key> {
+        let Some(table) = self.resource.children.get(child).map(|child| child.table) else {
+            return Vec::new();
+        };
+        let mut keys = Vec::with_capacity(objects.len());
+        for (position, element) in (first.position..).zip(objects) {
+            let Some((key, object)) = self.identified(table.name, element) else { continue };
+            let place = Some(Place { parent: first.parent, position });
+            let rows = self.children.get_mut(child).map(|(_, rows)| rows);
+            let misfits = rows.map(|rows| rows.append(&object, &[], place, as_of_micros));
+            self.note(table.name, &key.id, misfits.unwrap_or_default());
+            keys.push(key);
+        }
+        keys
+    }
+
+    /// An element with its key; one that has none goes to the rejects whole.
+    fn identified<'a>(&mut self, table: &'static str, element: Element<'a>) -> Option<(Key, Object<'a>)> {
+        let reason = match element {
+            Element::Object(object) => match id_of(&object) {
+                Some(id) => {
+                    let created = object.get("created").and_then(|raw| raw.get().parse().ok());
+                    return Some((Key { id, created }, object));
+                }
+                None => Reject::whole(table, "an object without id", &object),
+            },
+            Element::Other(raw) => Reject {
+                table,
+                id: None,
+                pointer: String::new(),
+                reason: "no object".to_owned(),
+                raw: raw.get().to_owned(),
+            },
+        };
+        self.rejects.push(reason);
+        None
+    }
+
+    fn note(&mut self, table: &'static str, id: &str, misfits: Vec<Misfit>) {
+        self.rejects.extend(misfits.into_iter().map(|Misfit { column, raw }| Reject {
+            table,
+            id: Some(id.to_owned()),
+            pointer: format!("/{column}"),
+            reason: "the value does not fit the column; it is kept in _extra".to_owned(),
+            raw,
+        }));
+    }
+}
+
+impl Reject {
+    fn whole(table: &'static str, reason: &str, object: &Object<'_>) -> Self {
+        let properties =
+            object.0.iter().map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));
+        let raw = format!("{{{}}}", properties.collect::<Vec<_>>().join(","));
+        Self { table, id: None, pointer: String::new(), reason: reason.to_owned(), raw }
+    }
+}
+
+/// An element of a list.
+enum Element<'a> {
+    Object(Object<'a>),
+    Other(&'a RawValue),
+}
+
+/// A list's elements. The fast way takes all for objects; the other finds those that are none.
+fn list<'a>(body: &'a [u8], what: &'static str) -> Result<(Vec<Element<'a>>, bool), DecodeError> {
+    let wrong = |source| DecodeError { what, source };
+    match serde_json::from_slice::<ListOf<Object<'a>>>(body) {
+        Ok(list) => Ok((list.data.into_iter().map(Element::Object).collect(), list.has_more)),
+        Err(error) if error.is_data() => {
+            let list: ListOf<&'a RawValue> = serde_json::from_slice(body).map_err(wrong)?;
+            Ok((list.data.into_iter().map(element).collect(), list.has_more))
+        }
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+fn element(raw: &RawValue) -> Element<'_> {
+    match serde_json::from_str(raw.get()) {
+        Ok(object) => Element::Object(object),
+        Err(_) => Element::Other(raw),
+    }
+}
+
+/// A nested list as its envelope without `data`, its elements and `has_more`; none when it is no list.
+fn nested(raw: &RawValue) -> Option<(String, Vec<Element<'_>>, bool)> {
+    let envelope: Object<'_> = serde_json::from_str(raw.get()).ok()?;
+    let data: Vec<&RawValue> = serde_json::from_str(envelope.get("data")?.get()).ok()?;
+    let kept = envelope.0.iter().filter(|(name, _)| name.0 != "data");
+    let kept = kept.map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));
+    let text = format!("{{{}}}", kept.collect::<Vec<_>>().join(","));
+    let has_more = envelope.get("has_more").is_some_and(|raw| raw.get() == "true");
+    Some((text, data.into_iter().map(element).collect(), has_more))
+}
+
+fn id_of(object: &Object<'_>) -> Option<String> {
+    text(object.get("id")?.get()).filter(|id| !id.is_empty()).map(std::borrow::Cow::into_owned)
+}

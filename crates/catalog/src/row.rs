@@ -1,0 +1,317 @@
+//! Columns of one table under construction.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use arrow_array::{
+    ArrayRef, RecordBatch,
+    builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder},
+};
+use arrow_schema::{ArrowError, SchemaRef};
+use serde_json::value::RawValue;
+
+use crate::{
+    Kind, Table,
+    object::{Object, text},
+    table::{is_child, schema},
+};
+
+/// Where a child row belongs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) parent: &'a str,
+    pub(crate) position: i64,
+}
+
+/// A value that did not fit its column. It is kept in `_extra`.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    pub(crate) column: &'static str,
+    pub(crate) raw: String,
+}
+
+/// Columns of one table; every appended row lengthens all of them by one.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    table: &'static Table,
+    schema: SchemaRef,
+    columns: Vec<Builder>,
+    by_name: HashMap<&'static str, usize>,
+    /// Which column came at which place in the last object: the next one has the same order.
+    order: Vec<Option<usize>>,
+    parent: Option<(StringBuilder, Int64Builder)>,
+    extra: StringBuilder,
+    absent: StringBuilder,
+    as_of: TimestampMicrosecondBuilder,
+    deleted: BooleanBuilder,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Builder {
+    Text(StringBuilder),
+    Json(StringBuilder),
+    Reference(StringBuilder),
+    Boolean(BooleanBuilder),
+    Integer(Int64Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    Float(Float64Builder),
+}
+
+impl Rows {
+    pub(crate) fn new(table: &'static Table) -> Self {
+        let columns = table.columns.iter();
+        Self {
+            table,
+            schema: schema(table),
+            columns: columns.clone().map(|column| Builder::new(column.kind)).collect(),
+            by_name: columns.enumerate().map(|(index, column)| (column.name, index)).collect(),
+            order: Vec::new(),
+            parent: is_child(table).then(|| (StringBuilder::new(), Int64Builder::new())),
+            extra: StringBuilder::new(),
+            absent: StringBuilder::new(),
+            as_of: TimestampMicrosecondBuilder::new(),
+            deleted: BooleanBuilder::new(),
+            len: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds `object` as a row. `replaced` stands in for the value of one property (a nested list's envelope).
+    pub(crate) fn append(
+        &mut self,
+        object: &Object<'_>,
+        replaced: &[(&str, String)],
+        place: Option<Place<'_>>,
+        as_of_micros: i64,
+    ) -> Vec<Misfit> {
+        let mut slots: Vec<Option<&RawValue>> = vec![None; self.columns.len()];
+        let mut extra = Extra::default();
+        let mut object_seen = false;
+        for (place, (name, raw)) in object.0.iter().enumerate() {
+            let name = name.0.as_ref();
+            match self.column_at(place, name) {
+                Some(column) => {
+                    if let Some(slot) = slots.get_mut(column) {
+                        *slot = Some(*raw);
+                    }
+                }
+                None if name == "object" && text(raw.get()).as_deref() == Some(self.table.object) => {
+                    object_seen = true;
+                }
+                None => {
+                    object_seen |= name == "object";
+                    extra.push(name, raw.get());
+                }
+            }
+        }
+        let misfits = self.append_slots(&slots, replaced, &mut extra);
+        let missing = self.table.columns.iter().zip(&slots).filter(|(_, slot)| slot.is_none());
+        let missing = missing.map(|(column, _)| column.name).chain((!object_seen).then_some("object"));
+        self.absent.append_option(name_list(missing));
+        self.extra.append_option(extra.finish());
+        self.append_system(place, as_of_micros);
+        misfits
+    }
+
+    /// Takes the rows built so far.
+    pub(crate) fn finish(&mut self) -> RecordBatch {
+        let mut arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Builder::finish).collect();
+        if let Some((parent, position)) = &mut self.parent {
+            arrays.push(Arc::new(parent.finish()));
+            arrays.push(Arc::new(position.finish()));
+        }
+        arrays.push(Arc::new(self.extra.finish()));
+        arrays.push(Arc::new(self.absent.finish()));
+        arrays.push(Arc::new(self.as_of.finish()));
+        arrays.push(Arc::new(self.deleted.finish()));
+        self.len = 0;
+        let batch: Result<RecordBatch, ArrowError> = RecordBatch::try_new(Arc::clone(&self.schema), arrays);
+        #[expect(
+            clippy::expect_used,
+            reason = "builders and schema come from the same table; a mismatch is a bug"
+        )]
+        batch.expect("columns fit their schema")
+    }
+
+    fn column_at(&mut self, place: usize, name: &str) -> Option<usize> {
+        if let Some(&Some(guess)) = self.order.get(place)
+            && self.table.columns.get(guess).is_some_and(|column| column.name == name)
+        {
+            return Some(guess);
+        }
+        let column = self.by_name.get(name).copied();
+        if self.order.len() <= place {
+            self.order.resize(place + 1, None);
+        }
+        if let Some(slot) = self.order.get_mut(place) {
+            *slot = column;
+        }
+        column
+    }
+
+    fn append_slots(
+        &mut self,
+        slots: &[Option<&RawValue>],
+        replaced: &[(&str, String)],
+        extra: &mut Extra,
+    ) -> Vec<Misfit> {
+        let mut misfits = Vec::new();
+        for ((builder, column), slot) in self.columns.iter_mut().zip(self.table.columns).zip(slots) {
+            let instead =
+                replaced.iter().find(|(name, _)| *name == column.name).map(|(_, text)| text.as_str());
+            let raw = instead.or_else(|| slot.map(RawValue::get));
+            match builder.append(raw) {
+                Fit::Whole => {}
+                Fit::KeptAside => extra.push(column.name, raw.unwrap_or("null")),
+                Fit::Misfit => {
+                    extra.push(column.name, raw.unwrap_or("null"));
+                    misfits.push(Misfit { column: column.name, raw: raw.unwrap_or("null").to_owned() });
+                }
+            }
+        }
+        misfits
+    }
+
+    fn append_system(&mut self, place: Option<Place<'_>>, as_of_micros: i64) {
+        if let Some((parents, positions)) = &mut self.parent {
+            parents.append_value(place.map_or("", |place| place.parent));
+            positions.append_value(place.map_or(0, |place| place.position));
+        }
+        self.as_of.append_value(as_of_micros);
+        self.deleted.append_value(false);
+        self.len += 1;
+    }
+}
+
+/// How a value went into its column.
+enum Fit {
+    Whole,
+    /// The column has what it can; the original is kept aside, as expected.
+    KeptAside,
+    /// The column is null; the original is kept aside, and that is a surprise.
+    Misfit,
+}
+
+impl Builder {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Id | Kind::Text | Kind::Decimal => Self::Text(StringBuilder::new()),
+            Kind::Reference(_) => Self::Reference(StringBuilder::new()),
+            Kind::Json => Self::Json(StringBuilder::new()),
+            Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
+            Kind::Integer | Kind::Money => Self::Integer(Int64Builder::new()),
+            Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            Kind::Float => Self::Float(Float64Builder::new()),
+        }
+    }
+
+    /// Adds one value, null when there is none or it does not fit.
+    fn append(&mut self, raw: Option<&str>) -> Fit {
+        let raw = raw.filter(|raw| *raw != "null");
+        match self {
+            Self::Text(builder) => append(raw, text, |value| builder.append_option(value)),
+            Self::Json(builder) => append(raw, Some, |value| builder.append_option(value)),
+            Self::Boolean(builder) => {
+                append(raw, |raw| raw.parse::<bool>().ok(), |value| builder.append_option(value))
+            }
+            Self::Integer(builder) => append(raw, whole_number, |value| builder.append_option(value)),
+            Self::Timestamp(builder) => append(
+                raw,
+                |raw| whole_number(raw)?.checked_mul(1_000_000),
+                |value| builder.append_option(value),
+            ),
+            Self::Float(builder) => append(raw, exact_float, |value| builder.append_option(value)),
+            Self::Reference(builder) => append_reference(builder, raw),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(builder) | Self::Json(builder) | Self::Reference(builder) => {
+                Arc::new(builder.finish())
+            }
+            Self::Boolean(builder) => Arc::new(builder.finish()),
+            Self::Integer(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Float(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+fn append<'a, T>(
+    raw: Option<&'a str>,
+    convert: impl Fn(&'a str) -> Option<T>,
+    mut put: impl FnMut(Option<T>),
+) -> Fit {
+    let value = raw.and_then(convert);
+    let fit = if raw.is_some() && value.is_none() { Fit::Misfit } else { Fit::Whole };
+    put(value);
+    fit
+}
+
+/// An id, or the id of an object that was expanded in its place.
+fn append_reference(builder: &mut StringBuilder, raw: Option<&str>) -> Fit {
+    let Some(raw) = raw else {
+        builder.append_null();
+        return Fit::Whole;
+    };
+    if let Some(id) = text(raw) {
+        builder.append_value(id);
+        return Fit::Whole;
+    }
+    let object: Option<Object<'_>> = serde_json::from_str(raw).ok();
+    let id = object.and_then(|object| text(object.get("id")?.get()).map(Cow::into_owned));
+    let fit = if id.is_some() { Fit::KeptAside } else { Fit::Misfit };
+    builder.append_option(id);
+    fit
+}
+
+fn whole_number(raw: &str) -> Option<i64> {
+    // "-0" would come back as 0.
+    raw.parse().ok().filter(|_| raw != "-0")
+}
+
+/// A float, if writing it gives the same JSON number again; others are kept aside.
+fn exact_float(raw: &str) -> Option<f64> {
+    let value: f64 = raw.parse().ok()?;
+    let sent: serde_json::Number = serde_json::from_str(raw).ok()?;
+    (serde_json::Number::from_f64(value)? == sent).then_some(value)
+}
+
+/// Properties that the catalogue has no column for, as one JSON object.
+#[derive(Default)]
+struct Extra(String);
+
+impl Extra {
+    fn push(&mut self, name: &str, raw: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&serde_json::Value::from(name).to_string());
+        self.0.push(':');
+        self.0.push_str(raw);
+    }
+
+    fn finish(mut self) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.push('}');
+        Some(self.0)
+    }
+}
+
+/// A JSON array of column names, none when there are none.
+fn name_list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut list = String::new();
+    for name in names {
+        list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
+        list.push_str(name);
+    }
+    if list.is_empty() {
+        return None;
+    }
+    list.push_str("\"]");
+    Some(list)
+}

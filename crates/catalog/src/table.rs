@@ -1,0 +1,141 @@
+//! The types of the catalogue, and a table's Arrow schema.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+/// The table a child row's parent id and place are kept in.
+pub(crate) const PARENT: &str = "_parent";
+pub(crate) const POSITION: &str = "_position";
+pub(crate) const EXTRA: &str = "_extra";
+pub(crate) const ABSENT: &str = "_absent";
+pub(crate) const AS_OF: &str = "_as_of";
+pub(crate) const DELETED: &str = "_deleted";
+
+/// A resource that Stripe can list, and how it is asked for.
+#[derive(Debug)]
+pub struct Resource {
+    /// Where its objects rest.
+    pub table: &'static Table,
+    /// "/v1/charges".
+    pub list_path: &'static str,
+    /// What every listing must ask for, lest Stripe leave something out.
+    pub list_params: &'static [(&'static str, &'static str)],
+    /// The list takes `created[gte]` and `created[lt]`.
+    pub created_filter: bool,
+    /// "/v1/charges/{id}".
+    pub retrieve_path: &'static str,
+    /// Nested lists that have a table of their own.
+    pub children: &'static [Child],
+}
+
+/// A nested list that has a table of its own.
+#[derive(Debug)]
+pub struct Child {
+    /// The parent's property, "lines".
+    pub property: &'static str,
+    /// Where the rows rest, with `_parent` and `_position`.
+    pub table: &'static Table,
+    /// Where the whole list is, "/v1/invoices/{parent}/lines".
+    pub list_path: &'static str,
+    /// The query parameter that names the parent, when the path does not.
+    pub list_parent_param: Option<&'static str>,
+}
+
+/// Where the objects of one type rest.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// As in Stripe Sigma, "invoice_line_items".
+    pub name: &'static str,
+    /// As the objects call themselves, "line_item".
+    pub object: &'static str,
+    /// For people.
+    pub description: &'static str,
+    /// The properties, `id` first.
+    pub columns: &'static [Column],
+}
+
+/// One property.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Column {
+    /// As Stripe names the property.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Stripe says that it can be null.
+    pub nullable: bool,
+    /// For people.
+    pub description: &'static str,
+}
+
+impl Column {
+    /// Whether the values are ids of `object`, "customer".
+    #[must_use]
+    pub fn refers_to(&self, object: &str) -> bool {
+        matches!(self.kind, Kind::Reference(target) if target == object)
+    }
+}
+
+/// What the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The object's own id.
+    Id,
+    /// The id of another object, "customer".
+    Reference(&'static str),
+    /// Text.
+    Text,
+    /// True or false.
+    Boolean,
+    /// A whole number that is no money.
+    Integer,
+    /// An amount in the currency's smallest unit: 1099 is 10.99 USD, but 1,099 JPY.
+    Money,
+    /// A moment, UTC; Stripe sends seconds.
+    Timestamp,
+    /// An exact number of up to 12 places, as the text that Stripe sent.
+    Decimal,
+    /// A number that is not exact, such as a percentage.
+    Float,
+    /// A nested object or list, as the text that Stripe sent.
+    Json,
+}
+
+impl Kind {
+    /// The Arrow type of its columns.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Id | Self::Reference(_) | Self::Text | Self::Decimal | Self::Json => DataType::Utf8,
+            Self::Boolean => DataType::Boolean,
+            Self::Integer | Self::Money => DataType::Int64,
+            Self::Timestamp => moment(),
+            Self::Float => DataType::Float64,
+        }
+    }
+}
+
+/// The columns of `table`'s rows: the catalogue's, then `_parent` and `_position` of child tables, then the system's.
+#[must_use]
+pub fn schema(table: &Table) -> SchemaRef {
+    let own = table.columns.iter().map(|column| Field::new(column.name, column.kind.data_type(), true));
+    let mut fields: Vec<Field> = own.collect();
+    if is_child(table) {
+        fields.push(Field::new(PARENT, DataType::Utf8, false));
+        fields.push(Field::new(POSITION, DataType::Int64, false));
+    }
+    fields.push(Field::new(EXTRA, DataType::Utf8, true));
+    fields.push(Field::new(ABSENT, DataType::Utf8, true));
+    fields.push(Field::new(AS_OF, moment(), false));
+    fields.push(Field::new(DELETED, DataType::Boolean, false));
+    Arc::new(Schema::new(fields))
+}
+
+pub(crate) fn is_child(table: &Table) -> bool {
+    let mut children = crate::resources().iter().flat_map(|resource| resource.children);
+    children.any(|child| child.table.name == table.name)
+}
+
+fn moment() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}

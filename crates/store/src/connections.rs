@@ -1,0 +1,427 @@
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use sqlx::{Sqlite, Transaction};
+
+use crate::error::{Doing as _, StoreError};
+use crate::store::{Store, time};
+use crate::token::new_id;
+use crate::vault::Place;
+
+/// A Stripe account whose data is copied. The credentials are not part of it: see [`Store::credentials`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// `con_...`; never changes.
+    pub id: String,
+    /// The name of its schema in the warehouse.
+    pub name: String,
+    /// Where the data comes from: `stripe`.
+    pub source: String,
+    /// Stripe's `acct_...`.
+    pub account_id: String,
+    /// What the account calls itself.
+    pub account_name: String,
+    /// Live data, not test data.
+    pub livemode: bool,
+    /// How access was given.
+    pub how: How,
+    /// How it is doing.
+    pub status: Status,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When the last update began.
+    pub last_started_at: Option<DateTime<Utc>>,
+    /// How long the last update that ended took.
+    pub last_duration_ms: Option<i64>,
+    /// When the last update that succeeded began: everything before is stored.
+    pub last_success_began_at: Option<DateTime<Utc>>,
+    /// When the last update brought rows.
+    pub last_data_at: Option<DateTime<Utc>>,
+}
+
+/// How access to an account was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Through Stripe's own page.
+    Oauth,
+    /// A restricted key was typed in.
+    ApiKey,
+}
+
+/// How a connection is doing. The sync sets all but `Paused`, which a user sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    /// Made, and nothing copied yet.
+    Connecting,
+    /// The first copy runs.
+    Backfilling {
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// The last update brought everything.
+    Success,
+    /// Updates are later than they should be.
+    Delayed {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Some tables are up to date, some are not.
+    Partial {
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Stripe refuses the credentials; someone must connect again.
+    ReauthenticationRequired {
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A user stopped the updates.
+    Paused,
+    /// The last update brought nothing.
+    Failed {
+        /// Why, in a sentence.
+        why: String,
+    },
+}
+
+/// A connection to be made.
+#[derive(Debug)]
+pub struct NewConnection {
+    /// A schema name: `[a-z_][a-z0-9_]{0,62}`.
+    pub name: String,
+    /// Stripe's `acct_...`.
+    pub account_id: String,
+    /// What the account calls itself.
+    pub account_name: String,
+    /// Live data, not test data.
+    pub livemode: bool,
+    /// How access was given.
+    pub how: How,
+    /// What to authenticate with.
+    pub credentials: SecretString,
+}
+
+/// New credentials for a connection, and whose they are.
+#[derive(Debug)]
+pub struct Reauthentication {
+    /// Must be the connection's own.
+    pub account_id: String,
+    /// Must be the connection's own.
+    pub livemode: bool,
+    /// How access was given.
+    pub how: How,
+    /// What to authenticate with.
+    pub credentials: SecretString,
+}
+
+/// What an update that ended leaves on its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct RunMark {
+    /// When it began.
+    pub began_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// Whether everything came.
+    pub success: bool,
+    /// Whether any row came.
+    pub brought_rows: bool,
+}
+
+impl Store {
+    /// Makes a connection, credentials sealed, with status `Connecting`; whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidName`, `NameTaken`, `AccountConnected` when the account is connected in this mode already, `Vault`.
+    pub async fn insert_connection(
+        &self,
+        new: &NewConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Connection, StoreError> {
+        require_name(&new.name)?;
+        let id = new_id("con");
+        let sealed = self.vault.seal(&place(&id), &new.credentials)?;
+        let mut change = self.write().await?;
+        require_free(&mut change, new).await?;
+        sqlx::query(
+            "INSERT INTO connections \
+             (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(&id)
+        .bind(&new.name)
+        .bind(STRIPE)
+        .bind(&new.account_id)
+        .bind(&new.account_name)
+        .bind(new.livemode)
+        .bind(new.how.text())
+        .bind(sealed)
+        .bind(Status::Connecting.text()?)
+        .bind(now.timestamp_micros())
+        .execute(&mut *change)
+        .await
+        .doing("store a connection")?;
+        change.commit().await.doing("store a connection")?;
+        self.connection(&id).await?.ok_or(StoreError::NotFound { what: "connection" })
+    }
+
+    /// Every connection, by name.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when they could not be read.
+    pub async fn connections(&self) -> Result<Vec<Connection>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM connections ORDER BY name")
+            .fetch_all(&self.pool)
+            .await
+            .doing("list the connections")?;
+        rows.into_iter().map(Row::connection).collect()
+    }
+
+    /// The connection with this id.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be read.
+    pub async fn connection(&self, id: &str) -> Result<Option<Connection>, StoreError> {
+        self.row(id).await?.map(Row::connection).transpose()
+    }
+
+    /// The connection with this name.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be read.
+    pub async fn connection_named(&self, name: &str) -> Result<Option<Connection>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM connections WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .doing("read a connection")?;
+        row.map(Row::connection).transpose()
+    }
+
+    /// What a connection authenticates with.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, or `Vault` when the master key changed or the sealed bytes were touched.
+    pub async fn credentials(&self, id: &str) -> Result<SecretString, StoreError> {
+        let row = self.row(id).await?.ok_or(StoreError::NotFound { what: "connection" })?;
+        Ok(self.vault.open(&place(id), &row.credentials)?)
+    }
+
+    /// Says how a connection is doing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such connection.
+    pub async fn set_status(&self, id: &str, status: &Status) -> Result<(), StoreError> {
+        let done = sqlx::query("UPDATE connections SET status = $2 WHERE id = $1")
+            .bind(id)
+            .bind(status.text()?)
+            .execute(&self.pool)
+            .await
+            .doing("set a connection's status")?;
+        found(done.rows_affected())
+    }
+
+    /// Notes that an update began.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such connection.
+    pub async fn mark_started(&self, id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let done = sqlx::query("UPDATE connections SET last_started_at = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now.timestamp_micros())
+            .execute(&self.pool)
+            .await
+            .doing("note that an update began")?;
+        found(done.rows_affected())
+    }
+
+    /// Notes that an update ended; a failed one leaves the time of the last success.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such connection.
+    pub async fn mark_ended(&self, id: &str, mark: RunMark) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "UPDATE connections SET last_duration_ms = $2, \
+             last_success_began_at = COALESCE($3, last_success_began_at), last_data_at = COALESCE($4, last_data_at) \
+             WHERE id = $1",
+        )
+        .bind(id)
+        .bind((mark.ended_at - mark.began_at).num_milliseconds())
+        .bind(mark.success.then(|| mark.began_at.timestamp_micros()))
+        .bind(mark.brought_rows.then(|| mark.ended_at.timestamp_micros()))
+        .execute(&self.pool)
+        .await
+        .doing("note that an update ended")?;
+        found(done.rows_affected())
+    }
+
+    /// Replaces a connection's credentials by others of the same account and mode. The status stays.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `OtherAccount` when the credentials are of another account or mode, and nothing is changed then.
+    pub async fn replace_credentials(&self, id: &str, new: &Reauthentication) -> Result<(), StoreError> {
+        let sealed = self.vault.seal(&place(id), &new.credentials)?;
+        let done = sqlx::query(
+            "UPDATE connections SET credentials = $2, how = $3 WHERE id = $1 AND account_id = $4 AND livemode = $5",
+        )
+        .bind(id)
+        .bind(sealed)
+        .bind(new.how.text())
+        .bind(&new.account_id)
+        .bind(new.livemode)
+        .execute(&self.pool)
+        .await
+        .doing("replace a connection's credentials")?;
+        if done.rows_affected() > 0 {
+            return Ok(());
+        }
+        let own = self.connection(id).await?.ok_or(StoreError::NotFound { what: "connection" })?;
+        Err(StoreError::OtherAccount {
+            expected: account_and_mode(&own.account_id, own.livemode),
+            got: account_and_mode(&new.account_id, new.livemode),
+        })
+    }
+
+    /// Deletes a connection with its credentials, lease and update cycles. Its data in the warehouse stays.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such connection.
+    pub async fn delete_connection(&self, id: &str) -> Result<(), StoreError> {
+        let done = sqlx::query("DELETE FROM connections WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .doing("delete a connection")?;
+        found(done.rows_affected())
+    }
+
+    async fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {
+        sqlx::query_as("SELECT * FROM connections WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .doing("read a connection")
+    }
+}
+
+impl How {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Oauth => "oauth",
+            Self::ApiKey => "api_key",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "oauth" => Ok(Self::Oauth),
+            "api_key" => Ok(Self::ApiKey),
+            _ => Err(StoreError::Unreadable { what: "way of access" }),
+        }
+    }
+}
+
+impl Status {
+    fn text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|source| StoreError::Json { what: "status", source })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    name: String,
+    source: String,
+    account_id: String,
+    account_name: String,
+    livemode: bool,
+    how: String,
+    credentials: String,
+    status: String,
+    created_at: i64,
+    last_started_at: Option<i64>,
+    last_duration_ms: Option<i64>,
+    last_success_began_at: Option<i64>,
+    last_data_at: Option<i64>,
+}
+
+impl Row {
+    fn connection(self) -> Result<Connection, StoreError> {
+        let status =
+            serde_json::from_str(&self.status).map_err(|_| StoreError::Unreadable { what: "status" })?;
+        Ok(Connection {
+            id: self.id,
+            name: self.name,
+            source: self.source,
+            account_id: self.account_id,
+            account_name: self.account_name,
+            livemode: self.livemode,
+            how: How::parse(&self.how)?,
+            status,
+            created_at: time(self.created_at)?,
+            last_started_at: self.last_started_at.map(time).transpose()?,
+            last_duration_ms: self.last_duration_ms,
+            last_success_began_at: self.last_success_began_at.map(time).transpose()?,
+            last_data_at: self.last_data_at.map(time).transpose()?,
+        })
+    }
+}
+
+const STRIPE: &str = "stripe";
+
+fn place(id: &str) -> Place<'_> {
+    Place { purpose: "connection credentials", row: id }
+}
+
+fn found(rows: u64) -> Result<(), StoreError> {
+    if rows == 0 { Err(StoreError::NotFound { what: "connection" }) } else { Ok(()) }
+}
+
+fn account_and_mode(account_id: &str, livemode: bool) -> String {
+    format!("{account_id} ({} mode)", if livemode { "live" } else { "test" })
+}
+
+fn require_name(name: &str) -> Result<(), StoreError> {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if starts_well && plain && name.len() <= 63 { Ok(()) } else { Err(StoreError::InvalidName) }
+}
+
+async fn require_free(
+    change: &mut Transaction<'static, Sqlite>,
+    new: &NewConnection,
+) -> Result<(), StoreError> {
+    let same: Option<String> = sqlx::query_scalar(
+        "SELECT name FROM connections WHERE source = $1 AND account_id = $2 AND livemode = $3",
+    )
+    .bind(STRIPE)
+    .bind(&new.account_id)
+    .bind(new.livemode)
+    .fetch_optional(&mut **change)
+    .await
+    .doing("look for the account among the connections")?;
+    if let Some(existing) = same {
+        return Err(StoreError::AccountConnected { existing });
+    }
+    let named: Option<String> = sqlx::query_scalar("SELECT id FROM connections WHERE name = $1")
+        .bind(&new.name)
+        .fetch_optional(&mut **change)
+        .await
+        .doing("look for the name among the connections")?;
+    if named.is_some() { Err(StoreError::NameTaken { name: new.name.clone() }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

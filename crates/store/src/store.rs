@@ -1,0 +1,134 @@
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use crate::error::{Doing as _, StoreError};
+use crate::vault::{MasterKey, Vault};
+
+/// The store: one SQLite file and the key that opens the secrets in it.
+///
+/// Safe to share between tasks, and between processes on one machine: every change is one transaction.
+pub struct Store {
+    pub(crate) pool: SqlitePool,
+    pub(crate) vault: Vault,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, making it when there is none. Only the owner of the file may read it (mode 0600).
+    ///
+    /// # Errors
+    ///
+    /// `File` when the file cannot be made private, `Database` or `Migrate` when it is no store of ours.
+    pub async fn open(path: &Path, key: MasterKey) -> Result<Self, StoreError> {
+        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await
+            .doing("open the store")?;
+        Self::migrated(pool, key).await
+    }
+
+    /// A store that is gone when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `Database` or `Migrate` when SQLite refuses.
+    pub async fn in_memory(key: MasterKey) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await
+            .doing("open a store in memory")?;
+        Self::migrated(pool, key).await
+    }
+
+    /// Waits for what runs and closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn migrated(pool: SqlitePool, key: MasterKey) -> Result<Self, StoreError> {
+        sqlx::migrate!("./migrations").run(&pool).await.map_err(StoreError::Migrate)?;
+        Ok(Self { pool, vault: Vault::new(key) })
+    }
+
+    /// A transaction that holds the write lock from its start, so that what it read cannot change before it writes.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.doing("begin a change of the store")
+    }
+}
+
+/// A stored time.
+pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(micros).ok_or(StoreError::Unreadable { what: "time" })
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use chrono::{DateTime, Utc};
+
+    use super::Store;
+    use crate::vault::MasterKey;
+
+    pub(crate) fn key(byte: u8) -> MasterKey {
+        MasterKey::from_text(&hex::encode([byte; 32])).unwrap()
+    }
+
+    pub(crate) async fn store() -> Store {
+        Store::in_memory(key(7)).await.unwrap()
+    }
+
+    /// Seconds after an arbitrary instant.
+    pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{at, key};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_private_and_keeps_what_it_was_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let store = Store::open(&path, key(1)).await.unwrap();
+        store.append_audit("usr_1", "connection.delete", "shop", at(0)).await.unwrap();
+        store.close().await;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let again = Store::open(&path, key(1)).await.unwrap();
+        assert_eq!(again.audit(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn foreign_keys_are_on() {
+        let store = super::testing::store().await;
+        assert!(store.create_session("usr_nobody", at(0)).await.is_err());
+    }
+}

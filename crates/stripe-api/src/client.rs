@@ -1,0 +1,208 @@
+//! Requests, paced and repeated.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{
+    API_VERSION, Account, Clock, Rates, Retry, StripeError,
+    account::Wire,
+    budget::{Budget, endpoint},
+    error::Headers,
+};
+
+/// Whom to ask, and how.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Stripe's API.
+    pub api_url: Url,
+    /// The API key.
+    pub key: SecretString,
+    /// The connected account, when the key is a platform's.
+    pub account: Option<String>,
+    /// How fast.
+    pub rates: Rates,
+    /// How patiently.
+    pub retry: RetryPolicy,
+}
+
+/// How often a request is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all.
+    pub attempts: u32,
+    /// The first pause; it doubles with each try, and half of it is left to chance.
+    pub base: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { attempts: 10, base: Duration::from_millis(500), longest: Duration::from_secs(30) }
+    }
+}
+
+/// An answer that Stripe gave with success.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The body, whole.
+    pub body: Bytes,
+    /// When the request was sent: what the body shows is at least as new.
+    pub sent_at: DateTime<Utc>,
+    /// Stripe's name for the request.
+    pub request_id: Option<String>,
+}
+
+/// Stripe, as seen by one account. Cheap to clone; clones share the budget.
+#[derive(Clone)]
+pub struct Stripe {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    config: Config,
+    budget: Budget,
+    clock: Arc<dyn Clock>,
+    requests: AtomicU64,
+}
+
+impl std::fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stripe").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl Stripe {
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When this machine cannot make TLS connections.
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StripeError> {
+        // A second installation of the same provider is refused and harmless.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("tallyhouse/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|error| StripeError::Network { source: Box::new(error) })?;
+        let budget = Budget::new(config.rates);
+        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, requests: AtomicU64::new(0) }) })
+    }
+
+    /// Reads `path`, repeating while that makes sense.
+    ///
+    /// # Errors
+    /// What Stripe or the network said last.
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
+        let policy = self.inner.config.retry;
+        let endpoint = endpoint(path);
+        let mut attempt = 1;
+        loop {
+            let error = match self.once(path, query, &endpoint).await {
+                Ok(answer) => {
+                    self.inner.budget.answered(&endpoint);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if let StripeError::RateLimited { reason, .. } = &error {
+                self.inner.budget.refused(&endpoint, reason);
+            }
+            let pause = match error.retry() {
+                Retry::Never => return Err(error),
+                Retry::After(_) | Retry::Backoff if attempt >= policy.attempts => return Err(error),
+                Retry::After(pause) => pause,
+                Retry::Backoff => backoff(policy, attempt),
+            };
+            tracing::debug!(path, attempt, error = %error, "asking Stripe again");
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The account that the key belongs to.
+    ///
+    /// # Errors
+    /// As [`Stripe::get`]; a key that Stripe refuses is [`StripeError::Unauthorized`].
+    pub async fn account(&self) -> Result<Account, StripeError> {
+        let answer = self.get("/v1/account", &[]).await?;
+        let wire: Wire = serde_json::from_slice(&answer.body).map_err(StripeError::Answer)?;
+        Ok(wire.into())
+    }
+
+    /// Requests sent so far, repeated ones too.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.load(Ordering::Relaxed)
+    }
+
+    /// The time by the clock that stamps answers.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.inner.clock.now()
+    }
+
+    async fn once(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
+        let Inner { http, config, budget, requests, .. } = &*self.inner;
+        let _place = budget.admit(endpoint).await;
+        requests.fetch_add(1, Ordering::Relaxed);
+        let sent_at = self.now();
+        let address = format!("{}{path}", config.api_url.as_str().trim_end_matches('/'));
+        let mut request = http
+            .get(address)
+            .query(query)
+            .bearer_auth(config.key.expose_secret())
+            .header("Stripe-Version", API_VERSION);
+        if let Some(account) = &config.account {
+            request = request.header("Stripe-Account", account);
+        }
+        let answer = request.send().await.map_err(network)?;
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let body = answer.bytes().await.map_err(network)?;
+        if !status.is_success() {
+            return Err(StripeError::from_answer(status.as_u16(), &body, &steering(&headers)));
+        }
+        Ok(Answer { body, sent_at, request_id: text(&headers, "request-id") })
+    }
+}
+
+/// The address stays out of the message: it can hold what people typed.
+fn network(error: reqwest::Error) -> StripeError {
+    StripeError::Network { source: Box::new(error.without_url()) }
+}
+
+fn steering(headers: &HeaderMap) -> Headers {
+    let seconds = text(headers, "retry-after").and_then(|text| text.parse().ok());
+    Headers {
+        should_retry: text(headers, "stripe-should-retry").and_then(|text| text.parse().ok()),
+        // A pause of more than two minutes is no answer for somebody who waits; ask again earlier.
+        after: seconds.map(|seconds: u64| Duration::from_secs(seconds.min(120))),
+        reason: text(headers, "stripe-rate-limited-reason"),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+fn backoff(policy: RetryPolicy, attempt: u32) -> Duration {
+    let doubled = policy.base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(policy.longest);
+    let half = doubled / 2;
+    half + half * rand::rng().random_range(0..=100) / 100
+}

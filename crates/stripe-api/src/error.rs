@@ -1,0 +1,229 @@
+//! What can go wrong with a request, and what to do next.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StripeError {
+    /// Stripe could not be reached, or the connection broke.
+    #[error("could not reach Stripe; check the network and the configured address")]
+    Network {
+        /// What the connection said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Too many requests.
+    #[error("Stripe refused the request for its rate ({reason})")]
+    RateLimited {
+        /// `Stripe-Rate-Limited-Reason`, or what stands in for it.
+        reason: String,
+        /// How long Stripe asks to wait.
+        after: Option<Duration>,
+    },
+    /// The key is not valid, or no longer.
+    #[error("Stripe refused the key: {message}. Connect again, or paste a valid key")]
+    Unauthorized {
+        /// Stripe's words, without the key.
+        message: String,
+    },
+    /// The key or the account may not do this.
+    #[error("Stripe refused: {message}. Add the permission to the key if you need this table")]
+    Forbidden {
+        /// Stripe's words, without the key.
+        message: String,
+    },
+    /// There is no such object or path.
+    #[error("Stripe has no such thing: {message}")]
+    NotFound {
+        /// Stripe's words, without the key.
+        message: String,
+        /// Stripe's code, "resource_missing".
+        code: Option<String>,
+    },
+    /// The request itself is wrong for this account.
+    #[error("Stripe refused the request: {message}")]
+    Invalid {
+        /// The HTTP status.
+        status: u16,
+        /// Stripe's words, without the key.
+        message: String,
+        /// Stripe's code.
+        code: Option<String>,
+        /// The parameter concerned.
+        param: Option<String>,
+    },
+    /// Stripe failed.
+    #[error("Stripe failed with status {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// `Stripe-Should-Retry`, which decides.
+        should_retry: Option<bool>,
+    },
+    /// Two requests wanted the same object at once.
+    #[error("Stripe could not lock the object in time")]
+    LockTimeout,
+    /// The answer is not what Stripe documents.
+    #[error("could not understand Stripe's answer")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// What to do after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Ask again after this long.
+    After(Duration),
+    /// Ask again after a growing pause.
+    Backoff,
+    /// Asking again cannot help.
+    Never,
+}
+
+impl StripeError {
+    /// What to do next.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::RateLimited { after: Some(after), .. } => Retry::After(*after),
+            Self::RateLimited { after: None, .. } | Self::Network { .. } | Self::LockTimeout => {
+                Retry::Backoff
+            }
+            Self::Server { should_retry, .. } if should_retry.unwrap_or(true) => Retry::Backoff,
+            Self::Server { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Invalid { .. }
+            | Self::Answer(_) => Retry::Never,
+        }
+    }
+
+    /// The account cannot read this resource: not enabled, or not permitted (trap 23).
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } | Self::NotFound { .. } | Self::Invalid { .. } => true,
+            Self::Network { .. }
+            | Self::RateLimited { .. }
+            | Self::Unauthorized { .. }
+            | Self::Server { .. }
+            | Self::LockTimeout
+            | Self::Answer(_) => false,
+        }
+    }
+
+    /// The object is gone.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NotFound { code: Some(code), .. } if code == "resource_missing")
+    }
+
+    /// The object that a list was to go on from is gone (trap 2).
+    #[must_use]
+    pub fn is_missing_cursor(&self) -> bool {
+        let at_cursor = |param: &Option<String>| param.as_deref() == Some("starting_after");
+        matches!(self, Self::Invalid { code: Some(code), param, .. } if code == "resource_missing" && at_cursor(param))
+    }
+
+    /// What a status and body say. `should_retry` and `after` are from the headers.
+    pub(crate) fn from_answer(status: u16, body: &[u8], headers: &Headers) -> Self {
+        let Problem { code, message, param } = Problem::read(body);
+        let message = message.unwrap_or_else(|| format!("status {status}"));
+        match status {
+            _ if code.as_deref() == Some("lock_timeout") => Self::LockTimeout,
+            _ if headers.should_retry == Some(true) && status != 429 => {
+                Self::Server { status, should_retry: Some(true) }
+            }
+            429 if headers.should_retry == Some(false) => Self::Server { status, should_retry: Some(false) },
+            429 => {
+                let reason = headers.reason.clone().unwrap_or_else(|| "rate".to_owned());
+                Self::RateLimited { reason, after: headers.after }
+            }
+            401 => Self::Unauthorized { message },
+            403 => Self::Forbidden { message },
+            404 => Self::NotFound { message, code },
+            409 | 500.. => Self::Server { status, should_retry: headers.should_retry },
+            _ => Self::Invalid { status, message, code, param },
+        }
+    }
+}
+
+/// The headers that steer repeating.
+#[derive(Debug, Default)]
+pub(crate) struct Headers {
+    pub(crate) should_retry: Option<bool>,
+    pub(crate) after: Option<Duration>,
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    error: Problem,
+}
+
+#[derive(Deserialize, Default)]
+struct Problem {
+    code: Option<String>,
+    message: Option<String>,
+    param: Option<String>,
+}
+
+impl Problem {
+    fn read(body: &[u8]) -> Self {
+        let problem =
+            serde_json::from_slice::<Wrapped>(body).map(|wrapped| wrapped.error).unwrap_or_default();
+        Self { message: problem.message.map(|message| redacted(&message)), ..problem }
+    }
+}
+
+/// Stripe's words without keys: it echoes parts of them.
+fn redacted(message: &str) -> String {
+    let is_key = |word: &str| ["sk_", "rk_", "pk_", "whsec_"].iter().any(|prefix| word.contains(prefix));
+    message.split(' ').map(|word| if is_key(word) { "[key]" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, body: &str, headers: &Headers) -> StripeError {
+        StripeError::from_answer(status, body.as_bytes(), headers)
+    }
+
+    #[test]
+    fn trap_22_should_retry_decides_before_the_status() {
+        let yes = Headers { should_retry: Some(true), ..Headers::default() };
+        let no = Headers { should_retry: Some(false), ..Headers::default() };
+        assert_eq!(error(400, "{}", &yes).retry(), Retry::Backoff);
+        assert_eq!(error(500, "{}", &no).retry(), Retry::Never);
+        assert_eq!(error(429, "{}", &no).retry(), Retry::Never);
+        assert_eq!(error(500, "{}", &Headers::default()).retry(), Retry::Backoff);
+        assert_eq!(error(400, "{}", &Headers::default()).retry(), Retry::Never);
+    }
+
+    #[test]
+    fn trap_22_retry_after_is_obeyed_and_a_lock_is_no_rate() {
+        let after = Headers { after: Some(Duration::from_secs(3)), ..Headers::default() };
+        assert_eq!(error(429, "{}", &after).retry(), Retry::After(Duration::from_secs(3)));
+        let lock = r#"{"error":{"code":"lock_timeout"}}"#;
+        assert!(matches!(error(429, lock, &Headers::default()), StripeError::LockTimeout));
+    }
+
+    #[test]
+    fn trap_2_a_lost_cursor_is_told_from_other_refusals() {
+        let gone =
+            r#"{"error":{"code":"resource_missing","param":"starting_after","message":"No such customer"}}"#;
+        assert!(error(400, gone, &Headers::default()).is_missing_cursor());
+        let other = r#"{"error":{"code":"resource_missing","param":"customer"}}"#;
+        assert!(!error(400, other, &Headers::default()).is_missing_cursor());
+    }
+
+    #[test]
+    fn a_key_that_stripe_echoes_is_left_out() {
+        let body = r#"{"error":{"message":"Invalid API Key provided: sk_test_***1234"}}"#;
+        let text = error(401, body, &Headers::default()).to_string();
+        assert!(!text.contains("sk_test"), "{text}");
+    }
+}

@@ -1,0 +1,27 @@
+//! How Stripe is asked: transport, rate budgets, retries.
+//!
+//! Reading only, by construction: the one verb is GET. A request that returns has been paced by the account's budget
+//! and repeated as often as makes sense; an error says what happened and whether asking again later can help.
+
+mod account;
+mod budget;
+mod client;
+mod error;
+mod key;
+
+use chrono::{DateTime, Utc};
+
+pub use account::Account;
+pub use budget::Rates;
+pub use client::{Answer, Config, RetryPolicy, Stripe};
+pub use error::{Retry, StripeError};
+pub use key::{BadKey, KeyKind, Mode};
+
+/// The API version that every request asks for; the catalogue is made from the same one.
+pub const API_VERSION: &str = "2026-10-28.endive";
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> DateTime<Utc>;
+}

@@ -1,0 +1,159 @@
+//! Millions of objects, none of them held: an object is computed from its number.
+
+mod text;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::world::{Found, Rendered, Scan, World};
+
+/// How many objects of each kind a [`Bulk`] has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BulkCounts {
+    /// Customers.
+    pub customers: u64,
+    /// Charges; each has a balance transaction.
+    pub charges: u64,
+}
+
+/// A world of up to ten million objects a kind, computed on demand and the same for the same seed.
+///
+/// It has customers, charges and balance transactions, spread evenly over two years, several to a second when they
+/// are many. It has no events and nothing in it ever changes.
+#[derive(Debug)]
+pub struct Bulk {
+    seed: u64,
+    counts: BulkCounts,
+    now: AtomicI64,
+}
+
+/// The present of a new [`Bulk`]: 2026-07-01, in Unix seconds.
+const PRESENT: i64 = 1_782_864_000;
+/// The two years before, which hold all objects.
+const SPAN: u64 = 2 * 365 * 86_400;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Customer,
+    Charge,
+    BalanceTransaction,
+}
+
+impl Kind {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "customer" => Some(Self::Customer),
+            "charge" => Some(Self::Charge),
+            "balance_transaction" => Some(Self::BalanceTransaction),
+            _ => None,
+        }
+    }
+}
+
+impl Bulk {
+    /// A world of so many objects.
+    #[must_use]
+    pub fn new(seed: u64, counts: BulkCounts) -> Self {
+        Self { seed, counts, now: AtomicI64::new(PRESENT) }
+    }
+
+    fn count(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Customer => self.counts.customers,
+            Kind::Charge | Kind::BalanceTransaction => self.counts.charges,
+        }
+    }
+
+    /// When the object of this number was created: later numbers are never earlier.
+    fn created(&self, kind: Kind, number: u64) -> i64 {
+        let passed = number.saturating_mul(SPAN) / self.count(kind).max(1);
+        PRESENT - SPAN.cast_signed() + passed.cast_signed()
+    }
+
+    /// The number of the first object created at `at` or later.
+    fn first_at(&self, kind: Kind, at: i64) -> u64 {
+        let passed = u64::try_from(at.saturating_sub(PRESENT - SPAN.cast_signed())).unwrap_or(0).min(SPAN);
+        passed.saturating_mul(self.count(kind)).div_ceil(SPAN)
+    }
+
+    fn numbers(&self, kind: Kind, scan: &Scan) -> Option<Range<u64>> {
+        let mut range = 0..self.count(kind);
+        if let Some(at) = scan.created_gte {
+            range.start = self.first_at(kind, at);
+        }
+        if let Some(at) = scan.created_lt {
+            range.end = range.end.min(self.first_at(kind, at));
+        }
+        if let Some(id) = &scan.after {
+            range.end = range.end.min(self.number(kind, id)?);
+        }
+        if let Some(id) = &scan.before {
+            range.start = range.start.max(self.number(kind, id)? + 1);
+        }
+        Some(range)
+    }
+
+    fn matches(&self, kind: Kind, number: u64, filters: &[(String, String)]) -> bool {
+        filters.iter().all(|(name, wanted)| match (kind, name.as_str()) {
+            (Kind::Charge, "customer") => {
+                self.number(Kind::Customer, wanted) == Some(self.customer_of(number))
+            }
+            (Kind::BalanceTransaction, "source") => self.number(Kind::Charge, wanted) == Some(number),
+            (Kind::Customer | Kind::Charge | Kind::BalanceTransaction, _) => {
+                let object: Value = serde_json::from_str(&self.text(kind, number)).unwrap_or(Value::Null);
+                match object.get(name) {
+                    Some(Value::String(text)) => text == wanted,
+                    Some(value) => serde_json::from_str(wanted).is_ok_and(|wanted: Value| wanted == *value),
+                    None => false,
+                }
+            }
+        })
+    }
+
+    fn render(&self, kind: Kind, number: u64) -> Rendered {
+        Rendered::Raw(self.text(kind, number))
+    }
+}
+
+impl World for Bulk {
+    fn now(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn account(&self) -> Value {
+        json!({
+            "id": "acct_simulatedBulk", "object": "account", "business_type": "company", "charges_enabled": true,
+            "country": "US", "created": PRESENT - SPAN.cast_signed(), "default_currency": "usd",
+            "details_submitted": true, "email": "owner@example.com", "payouts_enabled": true, "type": "standard",
+            "settings": { "dashboard": { "display_name": "Bulk Goods", "timezone": "Etc/UTC" } },
+        })
+    }
+
+    fn scan(&self, scan: &Scan, take: usize) -> Option<Vec<Rendered>> {
+        let Some(kind) = Kind::parse(&scan.kind) else { return Some(Vec::new()) };
+        let numbers = self.numbers(kind, scan)?;
+        let wanted = |number: &u64| self.matches(kind, *number, &scan.filters);
+        if scan.before.is_some() {
+            let nearest: Vec<u64> = numbers.filter(wanted).take(take).collect();
+            return Some(nearest.into_iter().rev().map(|number| self.render(kind, number)).collect());
+        }
+        Some(numbers.rev().filter(wanted).take(take).map(|number| self.render(kind, number)).collect())
+    }
+
+    fn get(&self, kind: &str, id: &str) -> Option<Found> {
+        let kind = Kind::parse(kind)?;
+        let number = self.number(kind, id)?;
+        Some(Found::Live(self.render(kind, number)))
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        vec!["customer", "charge", "balance_transaction"]
+    }
+
+    fn advance(&self, seconds: i64) -> Vec<String> {
+        self.now.fetch_add(seconds, Ordering::Relaxed);
+        Vec::new()
+    }
+}

@@ -1,0 +1,76 @@
+//! `/_sim`: what only a simulation can tell.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::render::to_value;
+use super::{Sim, Stats};
+use crate::world::{Rendered, Scan};
+
+/// Objects read at a time.
+const CHUNK: usize = 500;
+
+/// Every object of a kind, whole, one JSON text a line, newest first.
+pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, headers: HeaderMap) -> Response {
+    if !sim.inner.options.truth && !headers.contains_key("sim-truth") {
+        return (StatusCode::FORBIDDEN, "send the header Sim-Truth: 1 to be told the truth").into_response();
+    }
+    if !sim.inner.world.kinds().contains(&kind.as_str()) {
+        return (StatusCode::NOT_FOUND, format!("no objects of kind {kind}")).into_response();
+    }
+    let lines = stream::unfold(Some(Scan { kind, ..Scan::default() }), move |scan| {
+        let sim = sim.clone();
+        async move {
+            let mut scan = scan?;
+            let found = sim.inner.world.scan(&scan, CHUNK)?;
+            let full = found.len() == CHUNK;
+            let mut text = String::new();
+            let mut last = None;
+            for object in found {
+                let value = to_value(object);
+                last = value.get("id").and_then(|id| id.as_str()).map(str::to_owned);
+                super::render::push(&mut text, &value);
+                text.push('\n');
+            }
+            scan.after = last;
+            let next = (full && scan.after.is_some()).then_some(scan);
+            Some((Ok::<_, std::convert::Infallible>(text), next))
+        }
+    });
+    let mut response = Response::new(Body::from_stream(lines));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+/// How far to move the clock.
+#[derive(Deserialize)]
+pub(super) struct Advance {
+    seconds: i64,
+}
+
+/// Lets time pass, and tells the events that happened.
+pub(super) async fn advance(State(sim): State<Sim>, Json(Advance { seconds }): Json<Advance>) -> Response {
+    let events = sim.inner.world.advance(seconds.max(0));
+    Json(json!({ "now": sim.inner.world.now(), "events": events })).into_response()
+}
+
+/// What has been asked so far.
+pub(super) async fn stats(State(sim): State<Sim>) -> Json<Stats> {
+    Json(sim.stats())
+}
+
+impl Sim {
+    /// All objects of a kind as the world holds them, newest first: nested lists whole, canceled subscriptions too.
+    #[must_use]
+    pub fn truth(&self, kind: &str) -> Vec<serde_json::Value> {
+        let scan = Scan { kind: kind.to_owned(), ..Scan::default() };
+        let found: Vec<Rendered> = self.inner.world.scan(&scan, usize::MAX).unwrap_or_default();
+        found.into_iter().map(to_value).collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! The HTTP half: Stripe's routes, refusals, limits, OAuth pages and webhooks over any [`World`](crate::world::World).
+
+mod api;
+mod auth;
+mod control;
+mod error;
+mod faults;
+mod oauth;
+mod options;
+mod pages;
+mod query;
+mod rates;
+mod render;
+mod resources;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod webhooks;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, get, post};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::world::World;
+
+pub use faults::{Fault, FaultScript};
+pub use options::{
+    Access, Application, Clock, DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_KEY, DEMO_PASSWORD, DEMO_PLATFORM_KEY,
+    DEMO_RESTRICTED_KEY, Key, RateLimits, SimOptions, User,
+};
+pub use webhooks::Delivered;
+
+/// A simulated Stripe. Clones share everything.
+#[derive(Clone)]
+pub struct Sim {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: Arc<dyn World>,
+    options: SimOptions,
+    limiter: rates::Limiter,
+    faults: Mutex<FaultScript>,
+    stats: Mutex<Stats>,
+    grants: Mutex<oauth::Grants>,
+    webhooks: Mutex<webhooks::Webhooks>,
+    counter: AtomicU64,
+}
+
+/// What a [`Sim`] has been asked so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Requests of all kinds, those that met a fault too; the simulator's own `/_sim` routes are not counted.
+    pub total: u64,
+    /// Of these, how many met a scripted fault.
+    pub faults: u64,
+    /// Requests by path, with `{id}` in place of ids.
+    pub by_path: BTreeMap<String, u64>,
+}
+
+/// The id of one request, as `Request-Id` gives it.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+impl Sim {
+    /// A Stripe that serves `world`.
+    #[must_use]
+    pub fn new(world: Arc<dyn World>, options: SimOptions) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                world,
+                options,
+                limiter: rates::Limiter::default(),
+                faults: Mutex::default(),
+                stats: Mutex::default(),
+                grants: Mutex::default(),
+                webhooks: Mutex::default(),
+                counter: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Every route: Stripe's API, the OAuth pages and the simulator's own `/_sim`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/oauth/authorize", get(pages::authorize))
+            .route("/oauth/deny", post(pages::deny))
+            .route("/login", get(pages::login).post(pages::sign_in))
+            .route("/oauth/token", post(oauth::token))
+            .route("/oauth/deauthorize", post(oauth::deauthorize))
+            .route("/sim.css", get(pages::style))
+            .route("/_sim/truth/{kind}", get(control::truth))
+            .route("/_sim/advance", post(control::advance))
+            .route("/_sim/stats", get(control::stats))
+            .route("/v1/{*path}", any(api::answer))
+            .layer(from_fn_with_state(self.clone(), faults::interfere))
+            .with_state(self.clone())
+    }
+
+    /// The world behind it.
+    #[must_use]
+    pub fn world(&self) -> &dyn World {
+        self.inner.world.as_ref()
+    }
+
+    /// Replaces the fault script; its counts begin again.
+    pub fn set_faults(&self, script: FaultScript) {
+        *self.faults() = script;
+    }
+
+    /// What has been asked so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        lock(&self.inner.stats).clone()
+    }
+
+    fn faults(&self) -> MutexGuard<'_, FaultScript> {
+        lock(&self.inner.faults)
+    }
+
+    fn count(&self, path: &str, fault: bool) {
+        let mut stats = lock(&self.inner.stats);
+        stats.total += 1;
+        stats.faults += u64::from(fault);
+        *stats.by_path.entry(template(path)).or_default() += 1;
+    }
+
+    fn next_request_id(&self) -> RequestId {
+        RequestId(format!("req_{}", self.token("request", 14)))
+    }
+
+    /// A fresh identifier of `length` letters and digits (at most 64); the same in every run.
+    fn token(&self, purpose: &str, length: usize) -> String {
+        let count = self.inner.counter.fetch_add(1, Ordering::Relaxed);
+        hex::encode(Sha256::digest(format!("{purpose}:{count}"))).chars().take(length).collect()
+    }
+
+    /// The account whose objects the world holds.
+    fn account_id(&self) -> String {
+        self.inner.world.account().get("id").and_then(Value::as_str).unwrap_or("acct_simulated").to_owned()
+    }
+
+    fn clock(&self) -> i64 {
+        self.inner.options.clock.as_ref().map_or_else(|| self.inner.world.now(), |clock| clock())
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+/// A path with `{id}` where it names an object.
+fn template(path: &str) -> String {
+    let parts = path.split('/').map(|part| {
+        let named = resources::kind_of_id(part).is_some() && resources::by_path(part).is_none();
+        if named { "{id}" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Locks, going on with what a panicked holder left.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,153 @@
+//! Objects as an answer shows them: nested lists cut at ten, references expanded on request.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::Sim;
+use super::error::ApiError;
+use super::resources;
+use crate::world::{Found, Rendered, Scan};
+
+/// How many members of a nested list an object shows.
+const NESTED: usize = 10;
+
+/// Lists that an object shows only when asked to: object, property, kind of the members, their filter.
+static INCLUDABLE: &[(&str, &str, &str, &str)] = &[
+    ("charge", "refunds", "refund", "charge"),
+    ("customer", "subscriptions", "subscription", "customer"),
+    ("invoice", "payments", "invoice_payment", "invoice"),
+];
+
+impl Sim {
+    /// Appends the JSON of `object`.
+    pub(super) fn write(
+        &self,
+        out: &mut String,
+        object: Rendered,
+        expand: &[Vec<String>],
+    ) -> Result<(), ApiError> {
+        match object {
+            Rendered::Raw(text) if expand.is_empty() => out.push_str(&text),
+            Rendered::Value(value) if expand.is_empty() && !is_long(&value) => push(out, &value),
+            object @ (Rendered::Raw(_) | Rendered::Value(_)) => {
+                let mut value = to_value(object);
+                cut(&mut value);
+                for path in expand {
+                    self.expand(&mut value, path)?;
+                }
+                push(out, &value);
+            }
+        }
+        Ok(())
+    }
+
+    fn expand(&self, value: &mut Value, path: &[String]) -> Result<(), ApiError> {
+        let Some((step, rest)) = path.split_first() else { return Ok(()) };
+        if let Value::Array(items) = value {
+            return items.iter_mut().try_for_each(|item| self.expand(item, path));
+        }
+        let Value::Object(object) = value else { return Ok(()) };
+        if object.get("object").and_then(Value::as_str) == Some("event") {
+            return Err(not_expandable(step));
+        }
+        if !object.contains_key(step) {
+            let list = self.includable(object, step).ok_or_else(|| not_expandable(step))?;
+            object.insert(step.clone(), list);
+        }
+        let Some(member) = object.get_mut(step) else { return Ok(()) };
+        if let Some(id) = member.as_str() {
+            *member = self.referred(id).ok_or_else(|| not_expandable(step))?;
+        } else if let Value::Array(items) = member {
+            for item in items.iter_mut() {
+                if let Some(found) = item.as_str().and_then(|id| self.referred(id)) {
+                    *item = found;
+                }
+            }
+        }
+        self.expand(member, rest)
+    }
+
+    fn includable(&self, object: &Map<String, Value>, property: &str) -> Option<Value> {
+        let own = object.get("object").and_then(Value::as_str)?;
+        let id = object.get("id").and_then(Value::as_str)?;
+        let (_, _, kind, filter) = INCLUDABLE.iter().find(|row| row.0 == own && row.1 == property)?;
+        let filters = vec![((*filter).to_owned(), id.to_owned())];
+        let scan = Scan { kind: (*kind).to_owned(), filters, hide_canceled: true, ..Scan::default() };
+        let members = self.inner.world.scan(&scan, NESTED + 1)?;
+        let has_more = members.len() > NESTED;
+        let data: Vec<Value> = members.into_iter().take(NESTED).map(to_value).collect();
+        let path = resources::by_kind(kind)?.path;
+        let url = format!("/v1/{path}?{filter}={id}");
+        Some(json!({ "object": "list", "data": data, "has_more": has_more, "url": url }))
+    }
+
+    /// The object an id refers to, as an expansion shows it.
+    fn referred(&self, id: &str) -> Option<Value> {
+        let kind = resources::kind_of_id(id)?;
+        match self.inner.world.get(kind, id)? {
+            Found::Live(object) => {
+                let mut value = to_value(object);
+                cut(&mut value);
+                Some(value)
+            }
+            Found::Deleted => Some(stub(kind, id)),
+        }
+    }
+}
+
+/// What is left of a deleted object.
+pub(super) fn stub(kind: &str, id: &str) -> Value {
+    json!({ "id": id, "object": kind, "deleted": true })
+}
+
+/// The object as a value of its own.
+pub(super) fn to_value(object: Rendered) -> Value {
+    match object {
+        Rendered::Value(value) => std::sync::Arc::unwrap_or_clone(value),
+        Rendered::Raw(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
+    }
+}
+
+pub(super) fn push(out: &mut String, value: &Value) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+/// Cuts every nested list to its first ten.
+pub(super) fn cut(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let is_list = object.get("object").and_then(Value::as_str) == Some("list");
+            let cut_off = match object.get_mut("data") {
+                Some(Value::Array(data)) if is_list && data.len() > NESTED => {
+                    data.truncate(NESTED);
+                    true
+                }
+                _ => false,
+            };
+            if cut_off {
+                object.insert("has_more".to_owned(), Value::Bool(true));
+            }
+            object.values_mut().for_each(cut);
+        }
+        Value::Array(items) => items.iter_mut().for_each(cut),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether some nested list holds more than is shown.
+fn is_long(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => {
+            let long = object.get("data").and_then(Value::as_array).is_some_and(|data| data.len() > NESTED);
+            long || object.values().any(is_long)
+        }
+        Value::Array(items) => items.iter().any(is_long),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn not_expandable(step: &str) -> ApiError {
+    ApiError::bad(format!("This property cannot be expanded ({step})."), "expand")
+}

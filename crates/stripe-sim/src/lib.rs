@@ -1,0 +1,14 @@
+//! A Stripe to run: a seeded business and a clock behind an HTTP router, with scripted faults.
+//!
+//! [`Sim`] answers as Stripe does over any [`World`](world::World): [`bulk::Bulk`] computes millions of objects on
+//! demand, `story::Story` tells the life of one business. Nothing here is shared with the programs under test.
+
+pub mod bulk;
+mod http;
+mod standalone;
+pub mod world;
+
+pub use crate::http::{
+    Access, Application, Clock, DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_KEY, DEMO_PASSWORD, DEMO_PLATFORM_KEY,
+    DEMO_RESTRICTED_KEY, Delivered, Fault, FaultScript, Key, RateLimits, Sim, SimOptions, Stats, User,
+};

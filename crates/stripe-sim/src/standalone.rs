@@ -1,0 +1,47 @@
+//! A simulator to run by itself: the demo's credentials and a live account's limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::http::{Clock, DEMO_KEY, DEMO_RESTRICTED_KEY, Key, RateLimits, Sim, SimOptions};
+use crate::world::World;
+
+impl Sim {
+    /// Serves `world` with the demo's credentials and limits, signing webhooks at the real time that `clock` gives.
+    ///
+    /// It takes [`DEMO_KEY`], [`DEMO_RESTRICTED_KEY`] and the demo application's OAuth; the truth is told only on
+    /// request. Run [`Sim::follow`] beside it to let the business live on.
+    #[must_use]
+    pub fn standalone(world: Arc<dyn World>, clock: Clock) -> Self {
+        Self::new(
+            world,
+            SimOptions {
+                keys: vec![Key::full(DEMO_KEY), Key::read_all(DEMO_RESTRICTED_KEY)],
+                rates: Some(RateLimits::default()),
+                truth: false,
+                clock: Some(clock),
+                ..SimOptions::default()
+            },
+        )
+    }
+
+    /// Keeps the world's present at the real time that `clock` gives, and delivers webhooks, until `stop`.
+    pub async fn follow(&self, clock: Clock, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+            let behind = clock() - self.world().now();
+            if behind > 0 {
+                self.world().advance(behind);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = self.deliver_pending() => {}
+            }
+        }
+    }
+}

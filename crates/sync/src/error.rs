@@ -1,0 +1,94 @@
+//! Why a cycle or a table stopped.
+
+/// Why a cycle, or one table of it, could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Stripe did not answer usefully; retries are behind us.
+    #[error("could not read {path} from Stripe")]
+    Stripe {
+        /// The path that was asked for.
+        path: String,
+        /// What Stripe or the network said.
+        #[source]
+        source: stripe_api::StripeError,
+    },
+    /// Stripe's answer was not what a list or an object looks like, even after asking again.
+    #[error("could not understand Stripe's answer to {path}")]
+    Decode {
+        /// The path that was asked for.
+        path: String,
+        /// Where the answer stopped making sense.
+        #[source]
+        source: catalog::DecodeError,
+    },
+    /// The warehouse refused.
+    #[error("could not write to the warehouse")]
+    Warehouse(#[from] warehouse::WarehouseError),
+    /// A stored checkpoint cannot be read; nothing was changed.
+    #[error("could not read the checkpoint {key}: it was written by another version of Tallyhouse")]
+    Checkpoint {
+        /// The key of the checkpoint.
+        key: String,
+        /// What was wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A list did not move on although it said that there is more.
+    #[error("the list {path} said that there is more but gave nothing")]
+    Stuck {
+        /// The list's path.
+        path: String,
+    },
+    /// A page of events is not what events look like.
+    #[error("could not understand a page of Stripe's events")]
+    Event {
+        /// Where it stopped making sense.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The cycle could not begin.
+    #[error("{0}")]
+    Setup(String),
+    /// Somebody asked to stop; what was committed stays, the next run goes on from there.
+    #[error("stopped before the end; the next run goes on from here")]
+    Stopped,
+}
+
+impl SyncError {
+    /// Whether only this table is concerned: Stripe refuses it (not enabled, no permission), the others can go on.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Stripe { source, .. } => source.is_unavailable(),
+            Self::Decode { .. }
+            | Self::Warehouse(_)
+            | Self::Checkpoint { .. }
+            | Self::Stuck { .. }
+            | Self::Event { .. }
+            | Self::Setup(_)
+            | Self::Stopped => false,
+        }
+    }
+
+    /// Stripe refuses the credentials: somebody must connect again.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Stripe { source: stripe_api::StripeError::Unauthorized { .. }, .. })
+    }
+
+    /// The sentence for people: what happened, with its causes. A warehouse's own words stay out: they can quote rows.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if let Self::Warehouse(error) = self {
+            return error.to_string();
+        }
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

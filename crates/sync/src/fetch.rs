@@ -1,0 +1,227 @@
+//! Pages and objects from Stripe into a decoder, nested lists completed.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use catalog::{Decoder, Incomplete, One, Page, Resource};
+use stripe_api::{Answer, Stripe};
+
+use crate::{Slice, SyncError};
+
+/// How often a page that is no JSON is asked for again: a proxy that cuts bodies cuts the next one elsewhere.
+const ATTEMPTS: u32 = 5;
+
+/// A page and what it was decoded from.
+pub(crate) struct Fetched {
+    pub(crate) page: Page,
+    pub(crate) body: Bytes,
+}
+
+/// One object as Stripe answered.
+pub(crate) enum Object {
+    Found(Answer),
+    /// Stripe no longer has it, as of then.
+    Gone {
+        as_of_micros: i64,
+    },
+}
+
+/// What became of one object that was read again.
+pub(crate) enum Read {
+    Row,
+    /// Stripe no longer has it, as of then.
+    Gone {
+        as_of_micros: i64,
+    },
+}
+
+/// Asks Stripe; all that is decoded goes into the caller's decoder.
+#[derive(Clone)]
+pub(crate) struct Fetch {
+    pub(crate) stripe: Stripe,
+}
+
+impl Fetch {
+    /// The next page of a slice, with its nested lists completed, and the slice after it.
+    ///
+    /// A cursor object that is gone (trap 2) gives no rows and a slice that goes on by time.
+    pub(crate) async fn next(
+        &self,
+        resource: &'static Resource,
+        slice: &Slice,
+        decoder: &mut Decoder,
+    ) -> Result<(Option<Fetched>, Slice), SyncError> {
+        let ask = slice.ask();
+        let fixed = resource.list_params.iter().map(|&(name, value)| (name, value.to_owned()));
+        let query: Vec<_> = fixed.chain(ask.query).collect();
+        let fetched = match self.page(resource, &query, &ask.skip, decoder).await {
+            Ok(fetched) => fetched,
+            Err(error) => return Ok((None, lost_cursor(slice, error)?)),
+        };
+        if fetched.page.keys.is_empty() && fetched.page.has_more {
+            return Err(SyncError::Stuck { path: resource.list_path.to_owned() });
+        }
+        let after = slice.walked(&fetched.page.keys, fetched.page.has_more);
+        Ok((Some(fetched), after))
+    }
+
+    /// Asks for one object at the pinned version.
+    pub(crate) async fn object(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
+        match self.ask(&object_path(resource, id), &[]).await {
+            Ok(answer) => Ok(Object::Found(answer)),
+            Err(SyncError::Stripe { source, .. }) if source.is_missing() => {
+                Ok(Object::Gone { as_of_micros: self.stripe.now().timestamp_micros() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decodes an object, its nested lists completed; one that was cut is asked for again.
+    pub(crate) async fn decode(
+        &self,
+        resource: &'static Resource,
+        id: &str,
+        mut object: Object,
+        decoder: &mut Decoder,
+    ) -> Result<Read, SyncError> {
+        let mut attempt = 1;
+        loop {
+            let answer = match object {
+                Object::Gone { as_of_micros } => return Ok(Read::Gone { as_of_micros }),
+                Object::Found(answer) => answer,
+            };
+            let as_of_micros = answer.sent_at.timestamp_micros();
+            match decoder.object(&answer.body, as_of_micros) {
+                Ok(One::Deleted(_)) => return Ok(Read::Gone { as_of_micros }),
+                Ok(One::Row { incomplete }) => {
+                    self.complete(resource, incomplete, decoder).await?;
+                    return Ok(Read::Row);
+                }
+                Err(source) if source.is_syntax() && attempt < ATTEMPTS => attempt += 1,
+                Err(source) => return Err(decode(&object_path(resource, id), source)),
+            }
+            object = self.object(resource, id).await?;
+        }
+    }
+
+    async fn page(
+        &self,
+        resource: &'static Resource,
+        query: &[(&str, String)],
+        skip: &HashSet<String>,
+        decoder: &mut Decoder,
+    ) -> Result<Fetched, SyncError> {
+        for _ in 1..ATTEMPTS {
+            match self.try_page(resource, query, skip, decoder).await {
+                Err(SyncError::Decode { source, path }) if source.is_syntax() => {
+                    tracing::debug!(path, "Stripe's answer was cut; asking again");
+                }
+                other => return other,
+            }
+        }
+        self.try_page(resource, query, skip, decoder).await
+    }
+
+    async fn try_page(
+        &self,
+        resource: &'static Resource,
+        query: &[(&str, String)],
+        skip: &HashSet<String>,
+        decoder: &mut Decoder,
+    ) -> Result<Fetched, SyncError> {
+        let answer = self.ask(resource.list_path, query).await?;
+        let as_of = answer.sent_at.timestamp_micros();
+        let mut page =
+            decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list_path, source))?;
+        self.complete(resource, std::mem::take(&mut page.incomplete), decoder).await?;
+        Ok(Fetched { page, body: answer.body })
+    }
+
+    /// Fetches what nested lists left out (trap 12).
+    async fn complete(
+        &self,
+        resource: &'static Resource,
+        incomplete: Vec<Incomplete>,
+        decoder: &mut Decoder,
+    ) -> Result<(), SyncError> {
+        for mut rest in incomplete {
+            while self.child_page(resource, &mut rest, decoder).await? {}
+        }
+        Ok(())
+    }
+
+    /// One more page of a nested list; whether there is more after it.
+    async fn child_page(
+        &self,
+        resource: &'static Resource,
+        rest: &mut Incomplete,
+        decoder: &mut Decoder,
+    ) -> Result<bool, SyncError> {
+        let Some(child) = resource.children.get(rest.child) else { return Ok(false) };
+        let path = child.list_path.replace("{parent}", &encoded(&rest.parent));
+        let mut query = vec![("limit", "100".to_owned()), ("starting_after", rest.after.clone())];
+        query.extend(child.list_parent_param.map(|name| (name, rest.parent.clone())));
+        let page = self.decoded_child(&path, &query, rest, decoder).await?;
+        let Some(last) = page.keys.last() else {
+            return if page.has_more { Err(SyncError::Stuck { path }) } else { Ok(false) };
+        };
+        rest.after.clone_from(&last.id);
+        rest.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
+        Ok(page.has_more)
+    }
+
+    async fn decoded_child(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        rest: &Incomplete,
+        decoder: &mut Decoder,
+    ) -> Result<Page, SyncError> {
+        let mut attempt = 1;
+        loop {
+            let answer = self.ask(path, query).await?;
+            let as_of = answer.sent_at.timestamp_micros();
+            match decoder.child_page(rest, &answer.body, as_of) {
+                Ok(page) => return Ok(page),
+                Err(source) if source.is_syntax() && attempt < ATTEMPTS => attempt += 1,
+                Err(source) => return Err(decode(path, source)),
+            }
+        }
+    }
+
+    async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, SyncError> {
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.stripe
+            .get(path, &query)
+            .await
+            .map_err(|source| SyncError::Stripe { path: path.to_owned(), source })
+    }
+}
+
+/// The slice that goes on by time when the cursor object is gone; every other error stays one.
+fn lost_cursor(slice: &Slice, error: SyncError) -> Result<Slice, SyncError> {
+    match &error {
+        SyncError::Stripe { source, .. } if source.is_missing_cursor() => slice.without_cursor().ok_or(error),
+        SyncError::Stripe { .. }
+        | SyncError::Decode { .. }
+        | SyncError::Warehouse(_)
+        | SyncError::Checkpoint { .. }
+        | SyncError::Stuck { .. }
+        | SyncError::Event { .. }
+        | SyncError::Setup(_)
+        | SyncError::Stopped => Err(error),
+    }
+}
+
+fn decode(path: &str, source: catalog::DecodeError) -> SyncError {
+    SyncError::Decode { path: path.to_owned(), source }
+}
+
+fn object_path(resource: &Resource, id: &str) -> String {
+    resource.retrieve_path.replace("{id}", &encoded(id))
+}
+
+/// An id as one path segment: ids of coupons and plans are chosen by people.
+fn encoded(id: &str) -> String {
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

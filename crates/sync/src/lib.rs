@@ -1,0 +1,23 @@
+//! How warehouse and Stripe stay equal: plan, fetch, apply.
+//!
+//! [`Engine::run`] is one update cycle of one connection. It resumes or begins the first copy of every table, then
+//! applies what changed since, and says for each table what came of it.
+//!
+//! What holds at every moment, kill -9 included: a checkpoint names only rows that the same transaction wrote, so the
+//! next run ends with the same tables. Deliberately absent: DuckDB, the environment, the wall clock, spawned tasks.
+
+mod change;
+mod copy;
+mod engine;
+mod error;
+mod event;
+mod fetch;
+mod progress;
+mod slice;
+mod state;
+
+pub use engine::{Engine, Options, Report, TableReport};
+pub use error::SyncError;
+pub use progress::{Phase, Progress, TableProgress};
+pub use slice::{Ask, Position, Slice};
+pub use state::{Feed, TableState};

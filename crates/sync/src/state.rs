@@ -1,0 +1,102 @@
+//! What is stored between runs: where each table and the change feed stand.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use warehouse::Checkpoint;
+
+use crate::{Slice, SyncError};
+
+/// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
+pub(crate) const HOLD_BACK: i64 = 120;
+
+/// Where a table is in its life. Only the engine moves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TableState {
+    /// Its slices are being walked. Set with the first page.
+    Copying {
+        /// The frontier that the table will have when it is live.
+        frontier: Option<i64>,
+    },
+    /// The first copy is complete. New objects are looked for from `frontier` on.
+    Live {
+        /// Every object created before this second is stored; none while the list has been empty.
+        frontier: Option<i64>,
+    },
+    /// Stripe refuses this resource, in its own words. Asked again in every cycle.
+    Unavailable {
+        /// Stripe's words.
+        why: String,
+    },
+}
+
+/// Where the change feed stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// Every event created before this second is applied; none when the account had no event yet.
+    pub since: Option<i64>,
+    /// The first copy ran meanwhile: an event that is stored may still have to be applied.
+    pub catching_up: bool,
+}
+
+/// Everything the checkpoints of one connection say.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) tables: BTreeMap<String, TableState>,
+    pub(crate) slices: BTreeMap<String, Vec<Slice>>,
+    pub(crate) feed: Option<Feed>,
+}
+
+impl Stored {
+    /// Reads checkpoints; keys of others are passed over.
+    pub(crate) fn read(checkpoints: Vec<Checkpoint>) -> Result<Self, SyncError> {
+        let mut stored = Self::default();
+        for Checkpoint { key, value } in checkpoints {
+            let Some(value) = value else { continue };
+            let mut parts = key.split('/');
+            match (parts.next(), parts.next()) {
+                (Some("feed"), None) => stored.feed = Some(parse(&key, value)?),
+                (Some("table"), Some(table)) => {
+                    stored.tables.insert(table.to_owned(), parse(&key, value)?);
+                }
+                (Some("slice"), Some(table)) => {
+                    stored.slices.entry(table.to_owned()).or_default().push(parse(&key, value)?);
+                }
+                (_, _) => {}
+            }
+        }
+        Ok(stored)
+    }
+}
+
+pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {
+    checkpoint(format!("table/{table}"), state)
+}
+
+pub(crate) fn slice_checkpoint(table: &str, slice: &Slice) -> Result<Checkpoint, SyncError> {
+    checkpoint(slice_key(table, slice.number), slice)
+}
+
+pub(crate) fn slice_removed(table: &str, number: u32) -> Checkpoint {
+    Checkpoint { key: slice_key(table, number), value: None }
+}
+
+pub(crate) fn feed_checkpoint(feed: &Feed) -> Result<Checkpoint, SyncError> {
+    checkpoint("feed".to_owned(), feed)
+}
+
+fn slice_key(table: &str, number: u32) -> String {
+    format!("slice/{table}/{number}")
+}
+
+fn checkpoint<T: Serialize>(key: String, value: &T) -> Result<Checkpoint, SyncError> {
+    match serde_json::to_value(value) {
+        Ok(value) => Ok(Checkpoint { key, value: Some(value) }),
+        Err(source) => Err(SyncError::Checkpoint { key, source }),
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: &str, value: serde_json::Value) -> Result<T, SyncError> {
+    serde_json::from_value(value).map_err(|source| SyncError::Checkpoint { key: key.to_owned(), source })
+}

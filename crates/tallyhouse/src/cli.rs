@@ -1,0 +1,137 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Self-hosted commerce intelligence for Stripe.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The folder that holds the warehouse, the users and the key [default: tallyhouse-data].
+    #[arg(long = "data", global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The configuration file [default: tallyhouse.toml within the data folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Join a Stripe account to this installation.
+    Connect {
+        /// What to connect to.
+        #[command(subcommand)]
+        source: Source,
+    },
+    /// Bring tables up to date: resumes or begins the first copy, then applies what changed.
+    Sync(Sync),
+    /// Say where every table of a connection stands.
+    Status(Status),
+    /// Ask the warehouse.
+    Query(Query),
+    /// Look at the configuration.
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Run the simulated Stripe alone.
+    Sim(Sim),
+}
+
+/// A source to connect to.
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// A Stripe account, by a restricted (or secret) API key.
+    Stripe(ConnectStripe),
+}
+
+/// Options of `connect stripe`.
+#[derive(Debug, Args)]
+pub struct ConnectStripe {
+    /// Name of the connection, and of its schema in the warehouse.
+    #[arg(long, default_value = "stripe")]
+    pub name: String,
+    /// Read the key from standard input, so that it shows in no process list.
+    #[arg(long, required = true)]
+    pub api_key_stdin: bool,
+}
+
+/// Options of `sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Only this connection.
+    #[arg(long, value_name = "NAME")]
+    pub connection: Option<String>,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The connection.
+    #[arg(long, value_name = "NAME", default_value = "stripe")]
+    pub connection: String,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// One SELECT.
+    pub sql: String,
+    /// How to give the rows.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Where to put the Parquet file.
+    #[arg(long, value_name = "FILE", required_if_eq("format", "parquet"))]
+    pub output: Option<PathBuf>,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// RFC 4180, with a header.
+    Csv,
+    /// One array of objects.
+    Json,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Read it and say what is wrong, or nothing.
+    Check,
+}
+
+/// Options of `sim`.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:8421")]
+    pub listen: SocketAddr,
+    /// Charges of the simulated business; a tenth as many customers.
+    #[arg(long, default_value_t = 20_000)]
+    pub charges: u64,
+    /// No limit on requests.
+    #[arg(long)]
+    pub unlimited: bool,
+    /// The same seed gives the same business.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}

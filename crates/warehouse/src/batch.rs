@@ -1,0 +1,72 @@
+use arrow_array::RecordBatch;
+use catalog::{Reject, Table};
+use serde_json::Value;
+
+use crate::SchemaName;
+
+/// What one transaction stores: rows, and the checkpoints that cover them.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Where to.
+    pub schema: SchemaName,
+    /// The changes. Sets of children are judged by the state before the batch, so their order among the other
+    /// writes does not matter.
+    pub writes: Vec<Write>,
+    /// How far the copy has come once `writes` are stored.
+    pub checkpoints: Vec<Checkpoint>,
+    /// What could not be decoded; kept in a table of its own, once for each table, id and place.
+    pub rejects: Vec<Reject>,
+}
+
+/// A change of one table.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Which table; prepared before.
+    pub table: &'static Table,
+    /// What happens to it.
+    pub change: Change,
+}
+
+/// What happens to a table. Record batches have the columns of [`catalog::schema`], in any order.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Rows known to be new: a slice of a first copy. Not looked up, so doubled if applied twice; see `seal`.
+    Insert(RecordBatch),
+    /// By id, the newest `_as_of` wins; a row that is there already with the same `_as_of` is replaced.
+    Merge(RecordBatch),
+    /// Children as of now: the set of each parent is replaced, by nothing if `rows` has none.
+    ///
+    /// The set is as old as its parent's row in the same batch, else as its newest row; it is passed over when the
+    /// stored parent (else the newest of its stored children) is newer. An empty set without its parent's row in
+    /// the batch has no age and always replaces.
+    ReplaceChildren {
+        /// Ids of the parents; rows of other parents in `rows` are not stored.
+        parents: Vec<String>,
+        /// The children they have now.
+        rows: RecordBatch,
+    },
+    /// Tombstones: fields are kept, `_deleted` becomes true. An id never seen gets a stub. Passed over for rows that
+    /// are newer; only a newer (or as new) live row undoes one.
+    MarkDeleted {
+        /// Ids of the rows.
+        ids: Vec<String>,
+        /// When they were seen to be gone.
+        as_of_micros: i64,
+    },
+}
+
+/// How far something has come, under a key of the caller's choosing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Unique in its schema.
+    pub key: String,
+    /// What is known; `None` removes the key.
+    pub value: Option<Value>,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Rows added, replaced or marked; rows passed over do not count.
+    pub rows: u64,
+}

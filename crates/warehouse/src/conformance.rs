@@ -1,0 +1,437 @@
+//! What every warehouse must do, told as stories and run for each of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{DataType, Field, Schema};
+use catalog::Table;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::{Batch, Change, Checkpoint, SchemaName, Warehouse, WarehouseError, Write};
+
+/// A warehouse under test.
+pub(crate) trait Subject {
+    type Warehouse: Warehouse;
+    /// The same store each time, opened again if it was shut.
+    fn open(&mut self) -> &Self::Warehouse;
+    /// Shuts it; nothing is told to it first.
+    fn shut(&mut self);
+    /// Columns of all rows, by the first column.
+    async fn dump(&mut self, table: &Table, columns: &[&str]) -> Vec<String>;
+}
+
+/// Runs every story, each on a new warehouse.
+pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
+    rows_and_checkpoints_come_together(new()).await;
+    trap_30_checkpoint_commits_with_its_rows(new()).await;
+    trap_15_newest_state_wins_in_any_order(new()).await;
+    trap_11_deleted_rows_are_marked_not_blanked(new()).await;
+    children_are_replaced_as_a_set(new()).await;
+    children_without_their_parent_go_by_their_own_time(new()).await;
+    sealing_makes_ids_unique(new()).await;
+    names_what_is_missing(new()).await;
+    every_type_comes_back(new()).await;
+    rejects_are_kept_once(new()).await;
+}
+
+pub(crate) fn name() -> SchemaName {
+    SchemaName::new("acct_1").unwrap()
+}
+
+pub(crate) fn customers() -> &'static Table {
+    catalog::resource("customers").unwrap().table
+}
+
+pub(crate) fn invoices() -> &'static Table {
+    catalog::resource("invoices").unwrap().table
+}
+
+pub(crate) fn lines() -> &'static Table {
+    let children = catalog::resource("invoices").unwrap().children;
+    children.iter().find(|child| child.table.name == "invoice_line_items").unwrap().table
+}
+
+pub(crate) async fn prepared<S: Subject>(subject: &mut S) -> &S::Warehouse {
+    let warehouse = subject.open();
+    warehouse.prepare(&name(), vec![customers(), invoices(), lines()]).await.unwrap();
+    warehouse
+}
+
+/// A value of a row that is built by hand.
+#[derive(Clone)]
+pub(crate) enum Cell {
+    Text(String),
+    Whole(i64),
+    Truth(bool),
+}
+
+type Cells = BTreeMap<&'static str, Cell>;
+
+/// Rows with the table's columns; null where `cells` says nothing.
+pub(crate) fn batch_of(table: &Table, rows: &[Cells]) -> RecordBatch {
+    let fields: Vec<Field> =
+        catalog::schema(table).fields().iter().map(|f| Field::clone(f).with_nullable(true)).collect();
+    let columns = fields.iter().map(|field| column(field, rows)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "rows have five types; of the fifth only nulls are built")]
+fn column(field: &Field, rows: &[Cells]) -> ArrayRef {
+    let cells = rows.iter().map(|row| row.get(field.name().as_str()));
+    let whole = |cell: Option<&Cell>| if let Some(Cell::Whole(n)) = cell { Some(*n) } else { None };
+    let truth = |cell: Option<&Cell>| if let Some(Cell::Truth(b)) = cell { Some(*b) } else { None };
+    let text = |cell: Option<&Cell>| if let Some(Cell::Text(t)) = cell { Some(t.clone()) } else { None };
+    match field.data_type() {
+        DataType::Utf8 => Arc::new(cells.map(text).collect::<StringArray>()),
+        DataType::Int64 => Arc::new(cells.map(whole).collect::<Int64Array>()),
+        DataType::Boolean => Arc::new(cells.map(truth).collect::<BooleanArray>()),
+        DataType::Timestamp(..) => Arc::new(cells.map(whole).collect::<TimestampMicrosecondArray>()),
+        other => new_null_array(other, rows.len()),
+    }
+}
+
+fn row(id: &str, as_of: i64) -> Cells {
+    let id = Cell::Text(id.to_owned());
+    Cells::from([("id", id), ("_as_of", Cell::Whole(as_of)), ("_deleted", Cell::Truth(false))])
+}
+
+/// Customers `(id, balance, as of)`.
+pub(crate) fn some_customers(of: &[(&str, i64, i64)]) -> RecordBatch {
+    let rows: Vec<Cells> = of
+        .iter()
+        .map(|(id, balance, as_of)| {
+            let mut row = row(id, *as_of);
+            row.insert("balance", Cell::Whole(*balance));
+            row
+        })
+        .collect();
+    batch_of(customers(), &rows)
+}
+
+/// Invoices `(id, customer, as of)`.
+fn some_invoices(of: &[(&str, &str, i64)]) -> RecordBatch {
+    let rows: Vec<Cells> = of
+        .iter()
+        .map(|(id, customer, as_of)| {
+            let mut row = row(id, *as_of);
+            row.insert("customer", Cell::Text((*customer).to_owned()));
+            row
+        })
+        .collect();
+    batch_of(invoices(), &rows)
+}
+
+/// Lines `(id, parent, as of)`.
+fn some_lines(of: &[(&str, &str, i64)]) -> RecordBatch {
+    let rows: Vec<Cells> = of
+        .iter()
+        .zip(0..)
+        .map(|((id, parent, as_of), position)| {
+            let mut row = row(id, *as_of);
+            row.insert("_parent", Cell::Text((*parent).to_owned()));
+            row.insert("_position", Cell::Whole(position));
+            row
+        })
+        .collect();
+    batch_of(lines(), &rows)
+}
+
+pub(crate) fn batch(writes: Vec<(&'static Table, Change)>) -> Batch {
+    let writes = writes.into_iter().map(|(table, change)| Write { table, change }).collect();
+    Batch { schema: name(), writes, checkpoints: Vec::new(), rejects: Vec::new() }
+}
+
+fn at(key: &str, value: Option<serde_json::Value>) -> Checkpoint {
+    Checkpoint { key: key.to_owned(), value }
+}
+
+fn owned(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// A table as text, a line for each row: what tests compare.
+pub(crate) fn told(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("-");
+    let formatters: Vec<_> =
+        batch.columns().iter().filter_map(|column| ArrayFormatter::try_new(column, &options).ok()).collect();
+    let line =
+        |row| formatters.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");
+    (0..batch.num_rows()).map(line).collect()
+}
+
+async fn rows_and_checkpoints_come_together(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let mut first =
+        batch(vec![(customers(), Change::Insert(some_customers(&[("cus_1", 5, 1), ("cus_2", 6, 1)])))]);
+    first.checkpoints = vec![at("b", Some(json!({"through": 7}))), at("a", Some(json!("it's ☃")))];
+    assert_eq!(warehouse.apply(first).await.unwrap().rows, 2);
+
+    let mut second = batch(vec![(customers(), Change::Insert(some_customers(&[("cus_3", 7, 2)])))]);
+    second.checkpoints = vec![at("b", Some(json!([8]))), at("a", None)];
+    warehouse.apply(second).await.unwrap();
+
+    subject.shut();
+    let warehouse = subject.open();
+    assert_eq!(warehouse.checkpoints(&name()).await.unwrap(), [at("b", Some(json!([8])))]);
+    assert_eq!(warehouse.checkpoints(&SchemaName::new("other").unwrap()).await.unwrap(), []);
+    assert_eq!(warehouse.count(&name(), customers()).await.unwrap(), 3);
+    warehouse.prepare(&name(), vec![customers()]).await.unwrap();
+    let rows = subject.dump(customers(), &["id", "balance", "_deleted"]).await;
+    assert_eq!(rows, ["cus_1|5|false", "cus_2|6|false", "cus_3|7|false"]);
+}
+
+/// The failure is planted after rows were written and before the checkpoint is.
+async fn trap_30_checkpoint_commits_with_its_rows(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let mut good = batch(vec![(customers(), Change::Insert(some_customers(&[("cus_1", 1, 1)])))]);
+    good.checkpoints = vec![at("customers", Some(json!(1)))];
+    warehouse.apply(good).await.unwrap();
+
+    let unfit = some_customers(&[("cus_3", 3, 2)]);
+    let mut bad = batch(vec![
+        (customers(), Change::Insert(some_customers(&[("cus_2", 2, 2)]))),
+        (customers(), Change::Merge(some_customers(&[("cus_1", 9, 9)]))),
+        (lines(), Change::Insert(unfit)),
+    ]);
+    bad.checkpoints = vec![at("customers", Some(json!(2)))];
+    warehouse.apply(bad).await.unwrap_err();
+
+    assert_eq!(warehouse.checkpoints(&name()).await.unwrap(), [at("customers", Some(json!(1)))]);
+    assert_eq!(subject.dump(customers(), &["id", "balance"]).await, ["cus_1|1"]);
+    subject.shut();
+    assert_eq!(subject.dump(customers(), &["id", "balance"]).await, ["cus_1|1"]);
+    // And the warehouse goes on.
+    let next = batch(vec![(customers(), Change::Merge(some_customers(&[("cus_1", 2, 2)])))]);
+    subject.open().apply(next).await.unwrap();
+    assert_eq!(subject.dump(customers(), &["id", "balance"]).await, ["cus_1|2"]);
+}
+
+async fn trap_15_newest_state_wins_in_any_order(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let states = [("cus_1", 30, 3), ("cus_1", 10, 1), ("cus_1", 20, 2)];
+    for state in states {
+        let merge = Change::Merge(some_customers(&[state]));
+        let rows = warehouse.apply(batch(vec![(customers(), merge)])).await.unwrap().rows;
+        assert_eq!(rows, u64::from(state.2 == 3));
+    }
+    let within_one = [("cus_2", 10, 1), ("cus_2", 30, 3), ("cus_2", 20, 2), ("cus_1", 31, 3)];
+    warehouse.apply(batch(vec![(customers(), Change::Merge(some_customers(&within_one)))])).await.unwrap();
+    let rows = subject.dump(customers(), &["id", "balance"]).await;
+    assert_eq!(rows, ["cus_1|31", "cus_2|30"], "and of states as old, the later one stays");
+}
+
+async fn trap_11_deleted_rows_are_marked_not_blanked(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let live = Change::Insert(some_customers(&[("cus_1", 5, 1), ("cus_2", 6, 9), ("cus_3", 7, 1)]));
+    warehouse.apply(batch(vec![(customers(), live)])).await.unwrap();
+    let ids = owned(&["cus_1", "cus_2", "cus_never_seen", "cus_3"]);
+    let gone = Change::MarkDeleted { ids, as_of_micros: 5 };
+    assert_eq!(warehouse.apply(batch(vec![(customers(), gone)])).await.unwrap().rows, 3);
+    let late = Change::Merge(some_customers(&[("cus_1", 50, 4), ("cus_3", 70, 6), ("cus_never_seen", 1, 4)]));
+    warehouse.apply(batch(vec![(customers(), late)])).await.unwrap();
+    assert_eq!(warehouse.unknown(&name(), customers(), owned(&["cus_never_seen"])).await.unwrap(), [""; 0]);
+    let rows = subject.dump(customers(), &["id", "balance", "_deleted", "_as_of"]).await;
+    assert_eq!(
+        rows,
+        [
+            "cus_1|5|true|1970-01-01T00:00:00.000005",
+            "cus_2|6|false|1970-01-01T00:00:00.000009",
+            "cus_3|70|false|1970-01-01T00:00:00.000006",
+            "cus_never_seen|-|true|1970-01-01T00:00:00.000005",
+        ]
+    );
+}
+
+/// The children of `parents` together with the state of the parents they came with.
+fn sets(as_of: i64, parents: &[&str], children: &[(&str, &str, i64)]) -> Batch {
+    let of_parents: Vec<_> = parents.iter().map(|id| (*id, "cus_1", as_of)).collect();
+    let replace = Change::ReplaceChildren { parents: owned(parents), rows: some_lines(children) };
+    batch(vec![(invoices(), Change::Merge(some_invoices(&of_parents))), (lines(), replace)])
+}
+
+async fn children_are_replaced_as_a_set(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let first = [("il_1", "in_1", 1), ("il_2", "in_1", 1), ("il_3", "in_2", 1)];
+    warehouse.apply(sets(1, &["in_1", "in_2", "in_3"], &first)).await.unwrap();
+    // One line is gone, one is new, one comes from a parent that was not asked about; in_2 has none any more.
+    let second = [("il_2", "in_1", 5), ("il_4", "in_1", 5), ("il_5", "in_3", 5)];
+    assert_eq!(warehouse.apply(sets(5, &["in_1", "in_2"], &second)).await.unwrap().rows, 4);
+    // An older set comes late: also the parent that is known to have none keeps none.
+    assert_eq!(warehouse.apply(sets(3, &["in_1", "in_2"], &first)).await.unwrap().rows, 0);
+    assert_eq!(warehouse.apply(sets(3, &["in_1"], &[])).await.unwrap().rows, 0);
+    let rows = subject.dump(lines(), &["id", "_parent", "_position"]).await;
+    assert_eq!(rows, ["il_2|in_1|0", "il_4|in_1|1"]);
+}
+
+async fn children_without_their_parent_go_by_their_own_time(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let set = |children: &[(&str, &str, i64)]| {
+        let rows = some_lines(children);
+        batch(vec![(lines(), Change::ReplaceChildren { parents: owned(&["in_1"]), rows })])
+    };
+    warehouse.apply(set(&[("il_1", "in_1", 5)])).await.unwrap();
+    warehouse.apply(set(&[("il_2", "in_1", 3)])).await.unwrap();
+    assert_eq!(subject.dump(lines(), &["id"]).await, ["il_1"]);
+    subject.open().apply(set(&[("il_3", "in_1", 7)])).await.unwrap();
+    assert_eq!(subject.dump(lines(), &["id"]).await, ["il_3"]);
+    subject.open().apply(set(&[])).await.unwrap();
+    assert_eq!(subject.dump(lines(), &["id"]).await, [""; 0]);
+}
+
+async fn sealing_makes_ids_unique(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    for rows in [
+        [("cus_1", 1, 1), ("cus_2", 2, 2)],
+        [("cus_2", 3, 3), ("cus_3", 3, 3)],
+        [("cus_2", 1, 1), ("cus_4", 4, 1)],
+    ] {
+        warehouse.apply(batch(vec![(customers(), Change::Insert(some_customers(&rows)))])).await.unwrap();
+    }
+    let same = some_lines(&[("il_1", "in_1", 1), ("il_1", "in_2", 1), ("il_1", "in_1", 1)]);
+    warehouse.apply(batch(vec![(lines(), Change::Insert(same))])).await.unwrap();
+    assert_eq!(warehouse.count(&name(), customers()).await.unwrap(), 6);
+    assert_eq!(warehouse.seal(&name(), customers()).await.unwrap(), 2);
+    assert_eq!(warehouse.seal(&name(), customers()).await.unwrap(), 0);
+    assert_eq!(warehouse.seal(&name(), lines()).await.unwrap(), 1);
+    let rows = subject.dump(customers(), &["id", "balance"]).await;
+    assert_eq!(rows, ["cus_1|1", "cus_2|3", "cus_3|3", "cus_4|4"]);
+    assert_eq!(subject.dump(lines(), &["id", "_parent"]).await, ["il_1|in_1", "il_1|in_2"]);
+}
+
+async fn names_what_is_missing(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let writes = vec![
+        (customers(), Change::Insert(some_customers(&[("cus_1", 1, 1)]))),
+        (
+            invoices(),
+            Change::Insert(some_invoices(&[
+                ("in_1", "cus_1", 1),
+                ("in_2", "cus_9", 1),
+                ("in_3", "cus_9", 1),
+            ])),
+        ),
+    ];
+    warehouse.apply(batch(writes)).await.unwrap();
+    assert_eq!(warehouse.dangling(&name(), invoices(), "customer", customers()).await.unwrap(), ["cus_9"]);
+    let asked = owned(&["cus_9", "cus_1", "it's \"x\"", "cus_9"]);
+    assert_eq!(warehouse.unknown(&name(), customers(), asked).await.unwrap(), ["cus_9", "it's \"x\""]);
+    assert!(warehouse.dangling(&name(), invoices(), "no_such_column", customers()).await.is_err());
+    let nowhere = SchemaName::new("nowhere").unwrap();
+    assert!(matches!(warehouse.count(&nowhere, customers()).await, Err(WarehouseError::Failed { .. })));
+}
+
+async fn every_type_comes_back(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let mut row = row("cus_1", 1_700_000_000_000_001);
+    row.insert("created", Cell::Whole(1_700_000_000_000_000));
+    row.insert("balance", Cell::Whole(i64::from(i32::MAX) * 4));
+    row.insert("delinquent", Cell::Truth(true));
+    row.insert("email", Cell::Text("ünï@example.com".to_owned()));
+    row.insert("metadata", Cell::Text("{\"key\":\"it's \\\"☃\\\"\"}".to_owned()));
+    row.insert("_extra", Cell::Text("{\"new\":1}".to_owned()));
+    let rows = batch_of(customers(), &[row]);
+    warehouse.apply(batch(vec![(customers(), Change::Insert(rows.clone()))])).await.unwrap();
+    let columns =
+        ["id", "created", "balance", "delinquent", "email", "metadata", "_extra", "_absent", "_as_of"];
+    let told = "cus_1|2023-11-14T22:13:20|8589934588|true|ünï@example.com|{\"key\":\"it's \\\"☃\\\"\"}|{\"new\":1}|-|2023-11-14T22:13:20.000001";
+    assert_eq!(subject.dump(customers(), &columns).await, [told]);
+    // The same through a merge, the columns in another order.
+    let order: Vec<usize> = (0..rows.num_columns()).rev().collect();
+    let turned = rows.project(&order).unwrap();
+    subject.open().apply(batch(vec![(customers(), Change::Merge(turned))])).await.unwrap();
+    assert_eq!(subject.dump(customers(), &columns).await, [told]);
+}
+
+async fn rejects_are_kept_once(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let reject = catalog::Reject {
+        table: "customers",
+        id: None,
+        pointer: "/data/3".to_owned(),
+        reason: "has no id".to_owned(),
+        raw: "{}".to_owned(),
+    };
+    for _ in 0..2 {
+        let with = Batch { rejects: vec![reject.clone()], ..batch(Vec::new()) };
+        assert_eq!(warehouse.apply(with).await.unwrap().rows, 0);
+    }
+}
+
+/// What may happen to a customer or an invoice, at a time of its own.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Seen { id: u8, balance: i64 },
+    Gone { id: u8 },
+    Lines { parent: u8, children: Vec<u8> },
+}
+
+/// Events in the order of their times, and an order in which they arrive.
+pub(crate) fn histories() -> impl Strategy<Value = (Vec<Event>, Vec<usize>)> {
+    let event = prop_oneof![
+        (0_u8..3, 0_i64..100).prop_map(|(id, balance)| Event::Seen { id, balance }),
+        (0_u8..3).prop_map(|id| Event::Gone { id }),
+        (0_u8..2, prop::collection::vec(0_u8..4, 0..3))
+            .prop_map(|(parent, children)| Event::Lines { parent, children }),
+    ];
+    prop::collection::vec(event, 1..10).prop_flat_map(|events| {
+        let order: Vec<usize> = (0..events.len()).collect();
+        (Just(events), Just(order).prop_shuffle())
+    })
+}
+
+/// Whatever the order of arrival, the end is that of the newest events.
+pub(crate) async fn newest_wins<S: Subject>(mut subject: S, events: Vec<Event>, order: Vec<usize>) {
+    let warehouse = prepared(&mut subject).await;
+    for index in order {
+        warehouse.apply(story(&events[index], i64::try_from(index).unwrap())).await.unwrap();
+    }
+    let (mut live, mut children) = (BTreeMap::new(), BTreeMap::new());
+    for event in &events {
+        match event {
+            Event::Seen { id, balance } => drop(live.insert(*id, Some(*balance))),
+            Event::Gone { id } => drop(live.insert(*id, None)),
+            Event::Lines { parent, children: lines } => drop(children.insert(*parent, lines.clone())),
+        }
+    }
+    let expected: Vec<String> =
+        live.iter().map(|(id, state)| format!("cus_{id}|{}", state.is_none())).collect();
+    assert_eq!(subject.dump(customers(), &["id", "_deleted"]).await, expected);
+    let balances: Vec<String> = live
+        .iter()
+        .filter_map(|(id, state)| state.map(|balance| format!("cus_{id}|{balance}|false")))
+        .collect();
+    let mut rows = subject.dump(customers(), &["id", "balance", "_deleted"]).await;
+    rows.retain(|row| row.ends_with("|false"));
+    assert_eq!(rows, balances);
+    let mut lines_of: Vec<String> = children
+        .iter()
+        .flat_map(|(parent, lines)| lines.iter().map(move |line| format!("il_{line}|in_{parent}")))
+        .collect();
+    lines_of.sort();
+    assert_eq!(subject.dump(lines(), &["id", "_parent"]).await, lines_of);
+}
+
+fn story(event: &Event, as_of: i64) -> Batch {
+    match event {
+        Event::Seen { id, balance } => {
+            let rows = some_customers(&[(&format!("cus_{id}"), *balance, as_of)]);
+            batch(vec![(customers(), Change::Merge(rows))])
+        }
+        Event::Gone { id } => {
+            let ids = vec![format!("cus_{id}")];
+            batch(vec![(customers(), Change::MarkDeleted { ids, as_of_micros: as_of })])
+        }
+        Event::Lines { parent, children } => {
+            let parent = format!("in_{parent}");
+            let ids: Vec<String> = children.iter().map(|id| format!("il_{id}")).collect();
+            let rows: Vec<(&str, &str, i64)> =
+                ids.iter().map(|id| (id.as_str(), parent.as_str(), as_of)).collect();
+            sets(as_of, &[&parent], &rows)
+        }
+    }
+}

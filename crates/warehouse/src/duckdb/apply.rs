@@ -1,0 +1,244 @@
+//! Storing a batch: one transaction, rolled back whole on any error.
+
+use ::duckdb::{Connection, params};
+use arrow_array::RecordBatch;
+use catalog::{Reject, Table};
+use serde_json::json;
+
+use super::read::{LISTED, json_list};
+use super::sql;
+use crate::rows::{self, AS_OF, DELETED, ID};
+use crate::{Applied, Batch, Change, Checkpoint, SchemaName, WarehouseError, Write};
+
+/// Stores the batch or nothing of it.
+pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, WarehouseError> {
+    let failed = |source: ::duckdb::Error| {
+        WarehouseError::failed(format!("store a batch in {}", batch.schema), source)
+    };
+    // Dropped without a commit, a transaction rolls back.
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let store = Store { connection, schema: &batch.schema };
+    let mut rows = store.children(&batch.writes)?;
+    for write in &batch.writes {
+        rows += store.write(write)?;
+    }
+    store.rejects(&batch.rejects).map_err(failed)?;
+    store.checkpoints(&batch.checkpoints).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(Applied { rows })
+}
+
+/// Leaves one row of each id, the newest.
+pub(super) fn seal(
+    connection: &Connection,
+    schema: &SchemaName,
+    table: &Table,
+) -> Result<u64, WarehouseError> {
+    let failed = |source: ::duckdb::Error| {
+        WarehouseError::failed(format!("make ids of {} unique", table.name), source)
+    };
+    let name = sql::name(schema, table);
+    let key = if rows::is_child(table) { "_parent, id" } else { "id" };
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let doubled =
+        format!("CREATE TEMP TABLE doubled AS SELECT {key} FROM {name} GROUP BY {key} HAVING count(*) > 1");
+    connection.execute_batch(&doubled).map_err(failed)?;
+    let delete = format!(
+        "DELETE FROM {name} WHERE rowid IN (
+            SELECT t.rowid FROM {name} AS t SEMI JOIN temp.main.doubled USING ({key})
+            QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _as_of DESC, t.rowid DESC) > 1)"
+    );
+    let gone = connection.execute(&delete, []).map_err(failed)?;
+    connection.execute_batch("DROP TABLE temp.main.doubled").map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(wide(gone))
+}
+
+struct Store<'a> {
+    connection: &'a Connection,
+    schema: &'a SchemaName,
+}
+
+impl Store<'_> {
+    /// Sets of children, judged by what is stored before the batch's own rows of their parents are.
+    fn children(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut stored = 0;
+        for write in writes {
+            if let Change::ReplaceChildren { parents, rows } = &write.change {
+                let ages = set_ages(writes, write.table, parents, rows)?;
+                stored += self
+                    .replace_children(write.table, &ages, rows)
+                    .map_err(|source| doing("replace rows of", write.table, source))?;
+            }
+        }
+        Ok(stored)
+    }
+
+    fn write(&self, write: &Write) -> Result<u64, WarehouseError> {
+        let table = write.table;
+        match &write.change {
+            Change::Insert(rows) => {
+                rows::as_of(table, rows)?;
+                self.insert(table, rows).map_err(|source| doing("insert rows into", table, source))
+            }
+            Change::Merge(rows) => {
+                rows::as_of(table, rows)?;
+                self.merge(table, rows).map_err(|source| doing("merge rows into", table, source))
+            }
+            Change::MarkDeleted { ids, as_of_micros } => self
+                .mark_deleted(table, ids, *as_of_micros)
+                .map_err(|source| doing("mark rows as deleted in", table, source)),
+            Change::ReplaceChildren { .. } => Ok(0),
+        }
+    }
+
+    fn insert(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
+        let database: String =
+            self.connection.query_row("SELECT current_database()", [], |row| row.get(0))?;
+        self.append([&database, self.schema.as_str(), table.name], rows)?;
+        Ok(wide(rows.num_rows()))
+    }
+
+    fn merge(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
+        if rows.num_rows() == 0 {
+            return Ok(0);
+        }
+        let name = sql::name(self.schema, table);
+        self.stage(&name, rows)?;
+        self.connection.execute_batch(&format!(
+            "DELETE FROM {name} AS t USING
+                (SELECT id, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY id) AS s
+                WHERE t.id = s.id AND t._as_of <= s._as_of"
+        ))?;
+        let insert = format!(
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = s.id)
+                QUALIFY row_number() OVER (PARTITION BY id ORDER BY _as_of DESC, s.rowid DESC) = 1",
+            columns = sql::columns(table)
+        );
+        let stored = self.connection.execute(&insert, [])?;
+        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
+        Ok(wide(stored))
+    }
+
+    fn replace_children(&self, table: &Table, ages: &str, rows: &RecordBatch) -> ::duckdb::Result<u64> {
+        let name = sql::name(self.schema, table);
+        self.connection.execute_batch("CREATE TEMP TABLE sets (parent VARCHAR)")?;
+        self.connection.execute(&self.newer_sets(table), [ages])?;
+        let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
+        self.connection.execute_batch(&delete)?;
+        self.stage(&name, rows)?;
+        let insert = format!(
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage
+                WHERE _parent IN (SELECT parent FROM temp.main.sets)",
+            columns = sql::columns(table)
+        );
+        let stored = self.connection.execute(&insert, [])?;
+        self.connection.execute_batch("DROP TABLE temp.main.stage; DROP TABLE temp.main.sets")?;
+        Ok(wide(stored))
+    }
+
+    /// Takes `[{parent, age}]` and keeps the parents whose stored state is not newer.
+    fn newer_sets(&self, table: &Table) -> String {
+        let name = sql::name(self.schema, table);
+        let parent = rows::parent_table(table).map_or_else(
+            || "NULL".to_owned(),
+            |parent| {
+                let parent = sql::name(self.schema, parent);
+                format!("(SELECT max(epoch_us(p._as_of)) FROM {parent} AS p WHERE p.id = s.parent)")
+            },
+        );
+        format!(
+            "INSERT INTO temp.main.sets SELECT DISTINCT s.parent FROM (
+                SELECT unnest(from_json(?::JSON, '[{{\"parent\":\"VARCHAR\",\"age\":\"BIGINT\"}}]'), recursive := true)
+            ) AS s WHERE s.age IS NULL OR s.age >= COALESCE({parent},
+                (SELECT max(epoch_us(c._as_of)) FROM {name} AS c WHERE c._parent = s.parent), s.age)"
+        )
+    }
+
+    fn mark_deleted(&self, table: &Table, ids: &[String], as_of_micros: i64) -> ::duckdb::Result<u64> {
+        let name = sql::name(self.schema, table);
+        let ids = json_list(ids);
+        let update = format!(
+            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
+                WHERE {ID} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)"
+        );
+        let marked = self.connection.execute(&update, params![as_of_micros, ids, as_of_micros])?;
+        let insert = format!(
+            "INSERT INTO {name} ({ID}, {AS_OF}, {DELETED})
+                SELECT DISTINCT l.id, make_timestamp(?::BIGINT), true FROM ({LISTED}) AS l
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = l.id)"
+        );
+        let stubs = self.connection.execute(&insert, params![as_of_micros, ids])?;
+        Ok(wide(marked) + wide(stubs))
+    }
+
+    /// Brings rows into `temp.main.stage`, made like `name`.
+    fn stage(&self, name: &str, rows: &RecordBatch) -> ::duckdb::Result<()> {
+        self.connection.execute_batch(&format!("CREATE TEMP TABLE stage AS SELECT * FROM {name} LIMIT 0"))?;
+        self.append(["temp", "main", "stage"], rows)
+    }
+
+    /// Appends by column name, within the transaction.
+    fn append(&self, [catalog, schema, table]: [&str; 3], rows: &RecordBatch) -> ::duckdb::Result<()> {
+        let fields = rows.schema();
+        let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut appender =
+            self.connection.appender_with_columns_to_catalog_and_db(table, catalog, schema, &columns)?;
+        appender.append_record_batch(rows.clone())?;
+        appender.flush()
+    }
+
+    fn rejects(&self, rejects: &[Reject]) -> ::duckdb::Result<()> {
+        for Reject { table, id, pointer, reason, raw } in rejects {
+            let schema = self.schema.as_str();
+            self.connection.execute(
+                "DELETE FROM tallyhouse.rejects WHERE schema_name = ? AND table_name = ?
+                    AND id IS NOT DISTINCT FROM ? AND pointer = ? AND (id IS NOT NULL OR raw = ?)",
+                params![schema, table, id, pointer, raw],
+            )?;
+            self.connection.execute(
+                "INSERT INTO tallyhouse.rejects VALUES (?, ?, ?, ?, ?, ?, make_timestamp(epoch_us(now())))",
+                params![schema, table, id, pointer, reason, raw],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn checkpoints(&self, checkpoints: &[Checkpoint]) -> ::duckdb::Result<()> {
+        for Checkpoint { key, value } in checkpoints {
+            self.connection.execute(
+                "DELETE FROM tallyhouse.checkpoints WHERE schema_name = ? AND key = ?",
+                params![self.schema.as_str(), key],
+            )?;
+            if let Some(value) = value {
+                self.connection.execute(
+                    "INSERT INTO tallyhouse.checkpoints VALUES (?, ?, ?)",
+                    params![self.schema.as_str(), key, value.to_string()],
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How old each parent's set is, as the JSON that [`Store::newer_sets`] takes.
+fn set_ages(
+    writes: &[Write],
+    table: &Table,
+    parents: &[String],
+    rows: &RecordBatch,
+) -> Result<String, WarehouseError> {
+    let ages = rows::set_ages(writes, table, rows)?;
+    let sets: Vec<_> =
+        parents.iter().map(|parent| json!({"parent": parent, "age": ages.get(parent)})).collect();
+    Ok(serde_json::Value::from(sets).to_string())
+}
+
+fn doing(what: &str, table: &Table, source: ::duckdb::Error) -> WarehouseError {
+    WarehouseError::failed(format!("{what} {}", table.name), source)
+}
+
+fn wide(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

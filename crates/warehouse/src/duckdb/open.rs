@@ -1,0 +1,130 @@
+//! Opening the file, with everything that SQL could reach beyond it shut.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ::duckdb::{Config, Connection};
+
+use super::sql::literal;
+use crate::WarehouseError;
+
+/// How much of the machine the warehouse may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Memory for DuckDB's buffers, in MB. The process needs some 100 MB more.
+    pub memory_limit_mb: u32,
+    /// Threads that work on one query.
+    pub threads: u16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { memory_limit_mb: 128, threads: 2 }
+    }
+}
+
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) exports: PathBuf,
+    pub(super) only: Only,
+}
+
+/// Proof that this process has the file open once. DuckDB's own lock holds between processes only, and a second
+/// open within one would even release it.
+pub(super) struct Only(PathBuf);
+
+static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+impl Only {
+    fn of(path: &Path) -> Result<Self, WarehouseError> {
+        let other =
+            |source: std::io::Error| WarehouseError::Open { path: path.to_owned(), source: source.into() };
+        let absolute = std::path::absolute(path).map_err(other)?;
+        let whole = match (absolute.parent(), absolute.file_name()) {
+            (Some(folder), Some(name)) => folder.canonicalize().map_err(other)?.join(name),
+            (None, _) | (_, None) => absolute,
+        };
+        if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(whole.clone()) {
+            return Err(WarehouseError::InUse {
+                path: path.to_owned(),
+                source: "this process has it open".into(),
+            });
+        }
+        Ok(Self(whole))
+    }
+}
+
+impl Drop for Only {
+    fn drop(&mut self) {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+pub(super) fn open(path: &Path, options: Options) -> Result<Opened, WarehouseError> {
+    let only = Only::of(path)?;
+    let exports = beside(&only.0, ".exports");
+    let failed = |source| refused(path, source);
+    let connection = config(options).and_then(Connection::open_in_memory_with_flags).map_err(failed)?;
+    connection.execute_batch(&settings(&only.0, &exports)).map_err(failed)?;
+    enter(&connection).map_err(failed)?;
+    connection.execute_batch(HOUSEKEEPING).map_err(failed)?;
+    Ok(Opened { connection, exports, only })
+}
+
+/// Makes the file what names refer to; for each new connection.
+pub(super) fn enter(connection: &Connection) -> ::duckdb::Result<()> {
+    connection.execute_batch(&format!("USE {CATALOG}"))
+}
+
+/// Names why the file did not open. DuckDB tells its reasons apart in words only.
+pub(super) fn refused(path: &Path, source: ::duckdb::Error) -> WarehouseError {
+    let (path, said) = (path.to_owned(), source.to_string());
+    if said.contains("Could not set lock on file") {
+        return WarehouseError::InUse { path, source: source.into() };
+    }
+    if said.contains("newer version of DuckDB") {
+        return WarehouseError::Newer { path, source: source.into() };
+    }
+    WarehouseError::Open { path, source: source.into() }
+}
+
+/// What the file is called in SQL, whatever its own name: nothing that a schema can be called, for DuckDB refuses
+/// names that could be either.
+pub(super) const CATALOG: &str = "\"tallyhouse-file\"";
+
+/// Our own tables, beside the schemas of the connections.
+const HOUSEKEEPING: &str = "
+    CREATE SCHEMA IF NOT EXISTS tallyhouse;
+    CREATE TABLE IF NOT EXISTS tallyhouse.checkpoints (schema_name VARCHAR, key VARCHAR, value JSON);
+    CREATE TABLE IF NOT EXISTS tallyhouse.rejects (schema_name VARCHAR, table_name VARCHAR, id VARCHAR,
+        pointer VARCHAR, reason VARCHAR, raw VARCHAR, \"at\" TIMESTAMP);";
+
+/// `preserve_insertion_order` stays on: without it, this DuckDB gives the answers of ORDER BY out of order.
+fn config(options: Options) -> ::duckdb::Result<Config> {
+    Config::default()
+        .enable_autoload_extension(false)?
+        .with("memory_limit", format!("{}MB", options.memory_limit_mb))?
+        .with("threads", options.threads.to_string())
+}
+
+/// The log grows to 64 MB before it goes into the file: a first copy writes it 4 times less often than by default.
+fn settings(path: &Path, exports: &Path) -> String {
+    let file = literal(&path.to_string_lossy());
+    let spill = literal(&beside(path, ".tmp").to_string_lossy());
+    let exports = literal(&format!("{}/", exports.to_string_lossy()));
+    format!(
+        "ATTACH {file} AS {CATALOG};
+         SET wal_autocheckpoint = '64MB';
+         SET temp_directory = {spill};
+         SET allowed_directories = [{exports}];
+         SET enable_external_access = false;
+         SET lock_configuration = true;"
+    )
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}

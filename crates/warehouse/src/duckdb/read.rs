@@ -1,0 +1,84 @@
+//! What the engine asks about rows and checkpoints.
+
+use ::duckdb::{Connection, Params};
+use catalog::Table;
+
+use super::sql;
+use crate::{Checkpoint, SchemaName, WarehouseError};
+
+/// A list of texts as one parameter: bound as a JSON array.
+pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
+
+pub(super) fn json_list(ids: &[String]) -> String {
+    serde_json::Value::from(ids).to_string()
+}
+
+pub(super) fn checkpoints(
+    connection: &Connection,
+    schema: &SchemaName,
+) -> Result<Vec<Checkpoint>, WarehouseError> {
+    let failed =
+        |source: ::duckdb::Error| WarehouseError::failed(format!("read the checkpoints of {schema}"), source);
+    let text = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? ORDER BY key";
+    let mut statement = connection.prepare(text).map_err(failed)?;
+    let rows =
+        statement.query_map([schema.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+    let rows = rows.collect::<Result<Vec<(String, String)>, _>>().map_err(failed)?;
+    rows.into_iter()
+        .map(|(key, value)| match serde_json::from_str(&value) {
+            Ok(value) => Ok(Checkpoint { key, value: Some(value) }),
+            Err(source) => {
+                Err(WarehouseError::failed(format!("read the checkpoint {key} of {schema}"), source))
+            }
+        })
+        .collect()
+}
+
+pub(super) fn dangling(
+    connection: &Connection,
+    schema: &SchemaName,
+    (table, column): (&Table, &str),
+    target: &Table,
+) -> Result<Vec<String>, WarehouseError> {
+    let text = format!(
+        "SELECT DISTINCT {column} AS id FROM {table} AS t WHERE {column} IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM {target} AS g WHERE g.id = t.{column}) ORDER BY 1",
+        column = sql::quoted(column),
+        table = sql::name(schema, table),
+        target = sql::name(schema, target),
+    );
+    texts(connection, &text, []).map_err(|source| {
+        WarehouseError::failed(format!("look for dangling {column} in {}", table.name), source)
+    })
+}
+
+pub(super) fn unknown(
+    connection: &Connection,
+    schema: &SchemaName,
+    table: &Table,
+    ids: &[String],
+) -> Result<Vec<String>, WarehouseError> {
+    let text = format!(
+        "SELECT DISTINCT l.id FROM ({LISTED}) AS l
+            WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE t.id = l.id) ORDER BY 1",
+        sql::name(schema, table)
+    );
+    texts(connection, &text, [json_list(ids)])
+        .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
+}
+
+pub(super) fn count(
+    connection: &Connection,
+    schema: &SchemaName,
+    table: &Table,
+) -> Result<u64, WarehouseError> {
+    let text = format!("SELECT count(*) FROM {}", sql::name(schema, table));
+    connection
+        .query_row(&text, [], |row| row.get(0))
+        .map_err(|source| WarehouseError::failed(format!("count {}", table.name), source))
+}
+
+fn texts(connection: &Connection, text: &str, params: impl Params) -> ::duckdb::Result<Vec<String>> {
+    let mut statement = connection.prepare(text)?;
+    statement.query_map(params, |row| row.get(0))?.collect()
+}

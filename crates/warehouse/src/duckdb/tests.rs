@@ -1,0 +1,359 @@
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use catalog::Table;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{DuckDb, Options, open, sql};
+use crate::conformance::{self, Subject, batch, customers, name, prepared, some_customers};
+use crate::{Change, QueryError, QueryTable, Value, Warehouse, WarehouseError};
+
+/// A file that is opened again each time it was shut.
+struct File {
+    folder: TempDir,
+    open: Option<DuckDb>,
+}
+
+impl File {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), open: None }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("it's.duckdb")
+    }
+}
+
+impl Subject for File {
+    type Warehouse = DuckDb;
+
+    fn open(&mut self) -> &DuckDb {
+        let path = self.path();
+        self.open.get_or_insert_with(|| DuckDb::open(path, Options::default()).unwrap())
+    }
+
+    fn shut(&mut self) {
+        self.open = None;
+    }
+
+    async fn dump(&mut self, table: &Table, columns: &[&str]) -> Vec<String> {
+        let columns: Vec<String> = columns.iter().map(|name| sql::quoted(name)).collect();
+        let text = format!("SELECT {} FROM {}", columns.join(", "), sql::name(&name(), table));
+        let table = self.open().reader().unwrap().query_arrow(&text, vec![]).await.unwrap();
+        let mut lines: Vec<String> = table.batches.iter().flat_map(conformance::told).collect();
+        lines.sort();
+        lines
+    }
+}
+
+#[tokio::test]
+async fn duckdb_conforms() {
+    conformance::all(File::new).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn newest_wins_in_duckdb((events, order) in conformance::histories()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(conformance::newest_wins(File::new(), events, order));
+    }
+}
+
+async fn ask(file: &mut File, sql: &str) -> Result<QueryTable, QueryError> {
+    file.open().reader().unwrap().query(sql, vec![]).await
+}
+
+async fn with_one_customer() -> File {
+    let mut file = File::new();
+    let rows = Change::Insert(some_customers(&[("cus_1", 5, 1)]));
+    prepared(&mut file).await.apply(batch(vec![(customers(), rows)])).await.unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write_or_reach_files() {
+    let mut file = with_one_customer().await;
+    let outside = file.folder.path().join("outside");
+    let outside = outside.to_str().unwrap().replace('\'', "''");
+    let attacks = [
+        "DROP TABLE acct_1.customers".to_owned(),
+        "INSERT INTO acct_1.customers (id) VALUES ('x')".to_owned(),
+        "UPDATE acct_1.customers SET balance = 0".to_owned(),
+        "SELECT 1; DROP TABLE acct_1.customers".to_owned(),
+        "DROP TABLE acct_1.customers; SELECT 1".to_owned(),
+        "WITH gone AS (DELETE FROM acct_1.customers RETURNING id) SELECT * FROM gone".to_owned(),
+        "COMMIT".to_owned(),
+        "SELECT 1; COMMIT; DELETE FROM acct_1.customers".to_owned(),
+        format!("ATTACH '{outside}' AS other"),
+        "ATTACH ':memory:' AS other".to_owned(),
+        format!("COPY acct_1.customers TO '{outside}'"),
+        format!("COPY (SELECT 1) TO '{outside}' (FORMAT parquet)"),
+        "SELECT * FROM read_csv('/etc/passwd')".to_owned(),
+        "SELECT * FROM read_text('/etc/passwd')".to_owned(),
+        "SELECT * FROM glob('/etc/*')".to_owned(),
+        "SELECT * FROM '/etc/passwd'".to_owned(),
+        "INSTALL httpfs".to_owned(),
+        "LOAD httpfs".to_owned(),
+        "SET enable_external_access = true".to_owned(),
+        "PRAGMA threads = 4".to_owned(),
+        "CALL pragma_version()".to_owned(),
+        "CHECKPOINT".to_owned(),
+        String::new(),
+        "-- nothing".to_owned(),
+    ];
+    for attack in &attacks {
+        let answer = ask(&mut file, attack).await;
+        assert!(answer.is_err(), "{attack} was answered with {answer:?}");
+    }
+    assert!(!file.folder.path().join("outside").exists());
+    assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|5"]);
+}
+
+#[tokio::test]
+async fn settings_are_shut_below_the_parser_too() {
+    let mut file = with_one_customer().await;
+    for text in [
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+    ] {
+        let spare = file.open().spare.lock().unwrap();
+        assert!(spare.execute_batch(text).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_answers_in_types_that_pages_can_show() {
+    let mut file = with_one_customer().await;
+    let sql = "SELECT id, sum(balance) AS total, 1.50 AS price, true AS yes, DATE '2026-02-03' AS day,
+        _as_of, NULL AS nothing, 0.5::DOUBLE AS half, [1, 2] AS list, $1 AS given FROM customers GROUP BY ALL; -- done";
+    let reader = file.open().reader_for(&name()).unwrap();
+    let table = reader.query(sql, vec![Value::Text("it's".to_owned())]).await.unwrap();
+    let types: Vec<&str> = table.columns.iter().map(|column| column.type_name.as_str()).collect();
+    insta::assert_snapshot!(types.join(", "), @"VARCHAR, HUGEINT, DECIMAL(3,2), BOOLEAN, DATE, TIMESTAMP, NULL, DOUBLE, LIST, VARCHAR");
+    insta::assert_snapshot!(serde_json::to_string(&table.rows).unwrap(), @r#"[["cus_1",5,"1.50",true,"2026-02-03","1970-01-01T00:00:00.000001",null,0.5,"[1, 2]","it's"]]"#);
+}
+
+#[tokio::test]
+async fn every_value_can_be_a_parameter() {
+    let mut file = File::new();
+    let day = chrono::NaiveDate::from_ymd_opt(1969, 2, 28).unwrap();
+    let values = vec![
+        Value::Null,
+        Value::Boolean(true),
+        Value::Integer(i64::MIN),
+        Value::Float(0.25),
+        Value::Date(day),
+        Value::Timestamp(day.and_hms_micro_opt(1, 2, 3, 4).unwrap()),
+        Value::Text("'; DROP TABLE x".to_owned()),
+    ];
+    let reader = file.open().reader().unwrap();
+    let table = reader.query("SELECT $1, $2, $3, $4, $5, $6, $7", values.clone()).await.unwrap();
+    assert_eq!(table.rows, [values]);
+}
+
+#[tokio::test]
+async fn long_answers_are_cut_and_say_so() {
+    let mut file = File::new();
+    let reader = file.open().reader().unwrap();
+    let all = reader.query("SELECT * FROM range(10000)", vec![]).await.unwrap();
+    assert_eq!((all.rows.len(), all.truncated), (10_000, false));
+    let cut =
+        reader.with_row_limit(3000).query("SELECT * FROM range(3000000) ORDER BY 1", vec![]).await.unwrap();
+    assert_eq!((cut.rows.len(), cut.truncated), (3000, true));
+    assert!(cut.rows.iter().zip(0..).all(|(row, n)| *row == [Value::Integer(n)]));
+}
+
+#[tokio::test]
+async fn a_query_nobody_waits_for_is_interrupted() {
+    let mut file = File::new();
+    let reader = file.open().reader().unwrap();
+    let endless = "SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b";
+    let waited = tokio::time::timeout(Duration::from_millis(200), reader.query(endless, vec![])).await;
+    assert!(waited.is_err());
+    let next = tokio::time::timeout(Duration::from_secs(20), reader.query("SELECT 1", vec![])).await;
+    assert_eq!(next.unwrap().unwrap().rows, [[Value::Integer(1)]]);
+}
+
+#[tokio::test]
+async fn readers_see_commits_and_none_of_what_is_under_way() {
+    let mut file = with_one_customer().await;
+    let reader = file.open().reader_for(&name()).unwrap();
+    let count = "SELECT count(*) FROM customers";
+    assert_eq!(reader.query(count, vec![]).await.unwrap().rows, [[Value::Integer(1)]]);
+    let more = Change::Insert(some_customers(&[("cus_2", 6, 1)]));
+    file.open().apply(batch(vec![(customers(), more)])).await.unwrap();
+    assert_eq!(reader.query(count, vec![]).await.unwrap().rows, [[Value::Integer(2)]]);
+}
+
+#[tokio::test]
+async fn exports_parquet_with_external_access_off() {
+    let mut file = with_one_customer().await;
+    let reader = file.open().reader_for(&name()).unwrap();
+    let path = file.folder.path().join("out.parquet");
+    reader.export_parquet("SELECT id, balance FROM customers; -- all", &path).await.unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    assert!(reader.export_parquet("DROP TABLE customers", &path).await.is_err());
+    let nowhere = file.folder.path().join("no/such/folder.parquet");
+    assert!(matches!(reader.export_parquet("SELECT 1", &nowhere).await, Err(QueryError::Export { .. })));
+    let left = std::fs::read_dir(file.path().with_file_name("it's.duckdb.exports")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn what_was_not_committed_is_gone_after_a_crash() {
+    let mut file = with_one_customer().await;
+    // As after `kill -9` in the middle of a batch: the file and its log are copied while a transaction is open.
+    let mut crashed = File::new();
+    let (from, to) = (file.path(), crashed.path());
+    file.open()
+        .write({
+            move |connection| {
+                let work = "BEGIN; INSERT INTO acct_1.customers (id) VALUES ('cus_2');
+                    INSERT INTO tallyhouse.checkpoints VALUES ('acct_1', 'k', '1');";
+                connection.execute_batch(work).unwrap();
+                for ending in ["", ".wal"] {
+                    let named = |path: &std::path::Path| format!("{}{ending}", path.display());
+                    std::fs::copy(named(&from), named(&to)).unwrap();
+                }
+                connection.execute_batch("ROLLBACK").unwrap();
+                Ok(())
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(crashed.dump(customers(), &["id", "balance"]).await, ["cus_1|5"]);
+    assert_eq!(crashed.open().checkpoints(&name()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_dead_writer_is_named() {
+    let mut file = with_one_customer().await;
+    let died = file.open().write(|_| -> Result<(), WarehouseError> { panic!("planted") }).await;
+    assert!(matches!(died, Err(WarehouseError::Stopped)));
+    let after = file.open().count(&name(), customers()).await;
+    assert!(matches!(after, Err(WarehouseError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_second_open_is_refused() {
+    let mut file = with_one_customer().await;
+    let second = DuckDb::open(file.path(), Options::default());
+    assert!(matches!(second, Err(WarehouseError::InUse { .. })));
+    file.shut();
+    assert!(DuckDb::open(file.path(), Options::default()).is_ok());
+}
+
+const HELD: &str = "TALLYHOUSE_TEST_HELD_FILE";
+
+#[tokio::test]
+async fn a_file_that_another_process_holds_is_in_use() {
+    let mut file = with_one_customer().await;
+    file.shut();
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "duckdb::tests::holds_a_file", "--ignored", "--nocapture"])
+        .env(HELD, file.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("held")));
+    let refused = DuckDb::open(file.path(), Options::default());
+    assert!(matches!(refused, Err(WarehouseError::InUse { .. })));
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|5"]);
+}
+
+/// The other process of `a_file_that_another_process_holds_is_in_use`.
+#[test]
+#[ignore = "run by another test"]
+fn holds_a_file() {
+    let _open = DuckDb::open(std::env::var_os(HELD).unwrap(), Options::default()).unwrap();
+    println!("held");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn refusals_are_told_apart() {
+    let refused = |said: &str| {
+        let source = ::duckdb::Error::ToSqlConversionFailure(said.into());
+        open::refused(std::path::Path::new("x.duckdb"), source).to_string()
+    };
+    let locked =
+        "IO Error: Could not set lock on file \"x.duckdb\": Conflicting lock is held in tallyhouse (PID 7)";
+    assert!(refused(locked).contains("running server holds it"));
+    let newer = "Error opening \"x\": file was written with a storage version greater than the latest version \
+        supported by this DuckDB instance. Try opening the file with a newer version of DuckDB.";
+    assert!(refused(newer).contains("newer version"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x"), vec![7; 9000]).unwrap();
+    for path in ["x", "no/such/folder"] {
+        let path = folder.path().join(path);
+        assert!(matches!(DuckDb::open(path, Options::default()), Err(WarehouseError::Open { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_file_may_be_called_like_a_schema() {
+    for named in ["tallyhouse.duckdb", "acct_1.duckdb"] {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let warehouse = DuckDb::open(folder.path().join(named), Options::default()).unwrap();
+            warehouse.prepare(&name(), vec![customers()]).await.unwrap();
+            let merge = Change::Merge(some_customers(&[("cus_1", 5, 1)]));
+            warehouse.apply(batch(vec![(customers(), merge)])).await.unwrap();
+            assert_eq!(warehouse.checkpoints(&name()).await.unwrap(), []);
+            let reader = warehouse.reader_for(&name()).unwrap();
+            for asked in ["SELECT balance FROM customers", "SELECT balance FROM acct_1.customers"] {
+                assert_eq!(reader.query(asked, vec![]).await.unwrap().rows, [[Value::Integer(5)]]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn new_columns_are_added_and_described() {
+    let mut file = with_one_customer().await;
+    file.open()
+        .write(|connection| {
+            connection.execute_batch("ALTER TABLE acct_1.customers DROP COLUMN balance").unwrap();
+            Ok(())
+        })
+        .await
+        .unwrap();
+    prepared(&mut file).await;
+    assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|-"]);
+    let row = Change::Merge(some_customers(&[("cus_1", 6, 2)]));
+    file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
+    assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|6"]);
+    let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'customers'";
+    assert_eq!(ask(&mut file, comment).await.unwrap().rows[0][0].as_str(), Some(customers().description));
+}
+
+#[tokio::test]
+async fn rejects_rest_in_their_table() {
+    let mut file = File::new();
+    prepared(&mut file).await;
+    let mut with = batch(vec![]);
+    let place = |reason: &str| catalog::Reject {
+        table: "customers",
+        id: Some("cus_1".to_owned()),
+        pointer: "/balance".to_owned(),
+        reason: reason.to_owned(),
+        raw: "{}".to_owned(),
+    };
+    with.rejects = vec![place("old"), place("new")];
+    file.open().apply(with).await.unwrap();
+    let sql = "SELECT schema_name, table_name, id, pointer, reason, raw FROM tallyhouse.rejects WHERE \"at\" IS NOT NULL";
+    let rows = file.open().reader().unwrap().query_arrow(sql, vec![]).await.unwrap().batches;
+    assert_eq!(rows[0].num_rows(), 1);
+    assert_eq!(rows[0].column(4).as_string::<i32>().value(0), "new");
+}

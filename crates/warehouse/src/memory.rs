@@ -1,0 +1,390 @@
+//! A warehouse in memory, for tests: the same meaning, no file, no SQL.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow_schema::{Field, Schema, SchemaRef};
+use catalog::{Reject, Table};
+
+use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
+use crate::{Applied, Batch, Change, Checkpoint, SchemaName, Warehouse, WarehouseError, Write};
+
+/// Holds rows as the slices of record batches they came in. A clone is the same warehouse.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+impl Memory {
+    /// An empty warehouse.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All rows of a table by id, as one batch with the columns of [`catalog::schema`], nullable.
+    #[must_use]
+    pub fn rows(&self, schema: &SchemaName, table: &Table) -> RecordBatch {
+        let fields = nullable(table);
+        let state = self.lock();
+        let held = state.tables.get(&key(schema, table));
+        let slices = held.into_iter().flat_map(|rows| rows.values().flatten().map(|row| &row.slice));
+        arrow_select::concat::concat_batches(&fields, slices)
+            .unwrap_or_else(|_| RecordBatch::new_empty(fields))
+    }
+
+    /// What could not be decoded, in the order it came.
+    #[must_use]
+    pub fn rejects(&self, schema: &SchemaName) -> Vec<Reject> {
+        let state = self.lock();
+        state.rejects.iter().filter(|(name, _)| name == schema).map(|(_, reject)| reject.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Warehouse for Memory {
+    async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
+        let mut state = self.lock();
+        for table in tables {
+            state.tables.entry(key(schema, table)).or_default();
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
+        let mut state = self.lock();
+        // All or nothing: the changes are made to a copy, which shares the rows themselves.
+        let mut next = state.clone();
+        let rows = next.apply(&batch)?;
+        *state = next;
+        Ok(Applied { rows })
+    }
+
+    async fn checkpoints(&self, schema: &SchemaName) -> Result<Vec<Checkpoint>, WarehouseError> {
+        let state = self.lock();
+        let held = state.checkpoints.iter().filter(|((name, _), _)| name == schema);
+        Ok(held
+            .map(|((_, key), value)| Checkpoint { key: key.clone(), value: Some(value.clone()) })
+            .collect())
+    }
+
+    async fn dangling(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        column: &str,
+        target: &'static Table,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let mut state = self.lock();
+        let held: BTreeSet<String> = state.table(schema, target)?.keys().cloned().collect();
+        let mut dangling = BTreeSet::new();
+        for row in state.table(schema, table)?.values().flatten() {
+            let value = rows::texts(table, &row.slice, column)?.iter().next().flatten();
+            dangling.extend(value.filter(|value| !held.contains(*value)).map(str::to_owned));
+        }
+        Ok(dangling.into_iter().collect())
+    }
+
+    async fn unknown(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        ids: Vec<String>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let mut state = self.lock();
+        let held = state.table(schema, table)?;
+        let unknown: BTreeSet<String> = ids.into_iter().filter(|id| !held.contains_key(id)).collect();
+        Ok(unknown.into_iter().collect())
+    }
+
+    async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
+        let mut state = self.lock();
+        let mut gone = 0;
+        for rows in state.table(schema, table)?.values_mut() {
+            let before = rows.len();
+            // Newest first, of equals the one that came last; then one for each parent.
+            rows.reverse();
+            rows.sort_by_key(|row| std::cmp::Reverse(row.as_of));
+            let mut seen = BTreeSet::new();
+            rows.retain(|row| seen.insert(row.parent.clone()));
+            gone += wide(before - rows.len());
+        }
+        Ok(gone)
+    }
+
+    async fn count(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
+        Ok(self.lock().table(schema, table)?.values().map(|rows| wide(rows.len())).sum())
+    }
+}
+
+type Key = (SchemaName, &'static str);
+/// By id; several rows of one id until the table is sealed.
+type Rows = BTreeMap<String, Vec<Row>>;
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Shared until written to, so that a copy of the state is cheap.
+    tables: HashMap<Key, Arc<Rows>>,
+    checkpoints: BTreeMap<(SchemaName, String), serde_json::Value>,
+    rejects: Vec<(SchemaName, Reject)>,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    slice: RecordBatch,
+    parent: Option<String>,
+    as_of: i64,
+}
+
+impl State {
+    fn table(&mut self, schema: &SchemaName, table: &Table) -> Result<&mut Rows, WarehouseError> {
+        let held = self.tables.get_mut(&key(schema, table)).map(Arc::make_mut);
+        held.ok_or_else(|| WarehouseError::Failed {
+            attempted: format!("find {}", table.name),
+            source: "it is not prepared".into(),
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<u64, WarehouseError> {
+        let mut rows = 0;
+        for write in &batch.writes {
+            if let Change::ReplaceChildren { parents, rows: children } = &write.change {
+                rows += self.replace_children(batch, write.table, parents, children)?;
+            }
+        }
+        for write in &batch.writes {
+            rows += self.write(&batch.schema, write)?;
+        }
+        for reject in &batch.rejects {
+            self.rejects.retain(|(schema, old)| *schema != batch.schema || !same_place(old, reject));
+            self.rejects.push((batch.schema.clone(), reject.clone()));
+        }
+        for Checkpoint { key, value } in &batch.checkpoints {
+            let key = (batch.schema.clone(), key.clone());
+            match value {
+                Some(value) => drop(self.checkpoints.insert(key, value.clone())),
+                None => drop(self.checkpoints.remove(&key)),
+            }
+        }
+        Ok(rows)
+    }
+
+    fn write(&mut self, schema: &SchemaName, write: &Write) -> Result<u64, WarehouseError> {
+        let table = self.table(schema, write.table)?;
+        match &write.change {
+            Change::Insert(batch) => {
+                let new = split(write.table, batch)?;
+                let rows = wide(new.len());
+                for (id, row) in new {
+                    table.entry(id).or_default().push(row);
+                }
+                Ok(rows)
+            }
+            Change::Merge(batch) => {
+                let new = split(write.table, batch)?;
+                Ok(new.into_iter().map(|(id, row)| merge(table, id, row)).sum())
+            }
+            Change::MarkDeleted { ids, as_of_micros } => {
+                let ids: BTreeSet<&String> = ids.iter().collect();
+                ids.into_iter().map(|id| mark(write.table, table, id, *as_of_micros)).sum()
+            }
+            Change::ReplaceChildren { .. } => Ok(0),
+        }
+    }
+
+    fn replace_children(
+        &mut self,
+        batch: &Batch,
+        table: &Table,
+        parents: &[String],
+        children: &RecordBatch,
+    ) -> Result<u64, WarehouseError> {
+        let ages = rows::set_ages(&batch.writes, table, children)?;
+        let mut replaced = BTreeSet::new();
+        for parent in parents {
+            let stored = self.stored_age(&batch.schema, table, parent)?;
+            if ages.get(parent).zip(stored).is_none_or(|(age, stored)| *age >= stored) {
+                replaced.insert(parent.clone());
+            }
+        }
+        let inside = |row: &Row| row.parent.as_ref().is_some_and(|parent| replaced.contains(parent));
+        let held = self.table(&batch.schema, table)?;
+        for rows in held.values_mut() {
+            rows.retain(|row| !inside(row));
+        }
+        held.retain(|_, rows| !rows.is_empty());
+        let mut stored = 0;
+        for (id, row) in split(table, children)?.into_iter().filter(|(_, row)| inside(row)) {
+            held.entry(id).or_default().push(row);
+            stored += 1;
+        }
+        Ok(stored)
+    }
+
+    /// How old the stored set of a parent is: as the parent, else as the newest child.
+    fn stored_age(
+        &mut self,
+        schema: &SchemaName,
+        table: &Table,
+        parent: &str,
+    ) -> Result<Option<i64>, WarehouseError> {
+        if let Some(of) = rows::parent_table(table)
+            && let Some(rows) = self.table(schema, of)?.get(parent)
+        {
+            return Ok(rows.iter().map(|row| row.as_of).max());
+        }
+        let children = self.table(schema, table)?.values().flatten();
+        Ok(children.filter(|row| row.parent.as_deref() == Some(parent)).map(|row| row.as_of).max())
+    }
+}
+
+fn key(schema: &SchemaName, table: &Table) -> Key {
+    (schema.clone(), table.name)
+}
+
+fn same_place(one: &Reject, other: &Reject) -> bool {
+    let place = one.table == other.table && one.id == other.id && one.pointer == other.pointer;
+    place && (one.id.is_some() || one.raw == other.raw)
+}
+
+/// Rows no newer than `row` go; it stays unless a newer one does.
+fn merge(table: &mut Rows, id: String, row: Row) -> u64 {
+    let held = table.entry(id).or_default();
+    held.retain(|old| old.as_of > row.as_of);
+    if held.is_empty() {
+        held.push(row);
+        return 1;
+    }
+    0
+}
+
+fn mark(of: &Table, table: &mut Rows, id: &str, as_of: i64) -> Result<u64, WarehouseError> {
+    let Some(held) = table.get_mut(id) else {
+        let row = Row { slice: stub(of, id, as_of)?, parent: None, as_of };
+        table.insert(id.to_owned(), vec![row]);
+        return Ok(1);
+    };
+    let mut marked = 0;
+    for row in held.iter_mut().filter(|row| row.as_of <= as_of) {
+        row.slice = tombstone(of, &row.slice, as_of)?;
+        row.as_of = as_of;
+        marked += 1;
+    }
+    Ok(marked)
+}
+
+/// The rows of a batch, each a slice with the columns in the table's order.
+fn split(table: &Table, batch: &RecordBatch) -> Result<Vec<(String, Row)>, WarehouseError> {
+    let fields = nullable(table);
+    let column = |field: &Arc<Field>| {
+        let column =
+            batch.column_by_name(field.name()).filter(|column| column.data_type() == field.data_type());
+        column.cloned().ok_or_else(|| rows::shape(table, field.name()))
+    };
+    let columns: Vec<ArrayRef> = fields.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let whole = assemble(table, fields, columns)?;
+    let (ids, times) = (rows::texts(table, &whole, ID)?, rows::as_of(table, &whole)?);
+    let parents = if rows::is_child(table) { Some(rows::texts(table, &whole, PARENT)?) } else { None };
+    let row = |(index, (id, as_of)): (usize, (Option<&str>, Option<i64>))| {
+        let parent =
+            parents.filter(|parents| parents.is_valid(index)).map(|parents| parents.value(index).to_owned());
+        let row = Row { slice: whole.slice(index, 1), parent, as_of: as_of? };
+        Some((id?.to_owned(), row))
+    };
+    ids.iter()
+        .zip(times.iter())
+        .enumerate()
+        .map(|item| row(item).ok_or_else(|| rows::shape(table, ID)))
+        .collect()
+}
+
+/// A stub has an id and nothing else, so the columns accept nulls.
+fn nullable(table: &Table) -> SchemaRef {
+    let fields = catalog::schema(table);
+    let fields = fields.fields().iter().map(|field| Field::clone(field).with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn stub(table: &Table, id: &str, as_of: i64) -> Result<RecordBatch, WarehouseError> {
+    let fields = nullable(table);
+    let column = |field: &Arc<Field>| -> ArrayRef {
+        match field.name().as_str() {
+            ID => Arc::new(StringArray::from(vec![id])),
+            _ => new_null_array(field.data_type(), 1),
+        }
+    };
+    let columns = fields.fields().iter().map(column).collect();
+    tombstone(table, &assemble(table, fields, columns)?, as_of)
+}
+
+fn tombstone(table: &Table, row: &RecordBatch, as_of: i64) -> Result<RecordBatch, WarehouseError> {
+    let fields = row.schema();
+    let column = |(field, old): (&Arc<Field>, &ArrayRef)| -> ArrayRef {
+        match field.name().as_str() {
+            AS_OF => Arc::new(TimestampMicrosecondArray::from(vec![as_of])),
+            DELETED => Arc::new(BooleanArray::from(vec![true])),
+            _ => Arc::clone(old),
+        }
+    };
+    let columns = fields.fields().iter().zip(row.columns()).map(column).collect();
+    assemble(table, fields, columns)
+}
+
+fn assemble(table: &Table, fields: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, WarehouseError> {
+    RecordBatch::try_new(fields, columns).map_err(|source| WarehouseError::Failed {
+        attempted: format!("build rows of {}", table.name),
+        source: source.into(),
+    })
+}
+
+fn wide(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::conformance::{self, Subject, told};
+
+    struct Kept(Memory);
+
+    impl Subject for Kept {
+        type Warehouse = Memory;
+
+        fn open(&mut self) -> &Memory {
+            &self.0
+        }
+
+        fn shut(&mut self) {}
+
+        async fn dump(&mut self, table: &Table, columns: &[&str]) -> Vec<String> {
+            let rows = self.0.rows(&conformance::name(), table);
+            let columns: Vec<usize> =
+                columns.iter().map(|name| rows.schema().index_of(name).unwrap()).collect();
+            let mut lines = told(&rows.project(&columns).unwrap());
+            lines.sort();
+            lines
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        conformance::all(|| Kept(Memory::new())).await;
+    }
+
+    proptest! {
+        #[test]
+        fn newest_wins_in_memory((events, order) in conformance::histories()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(conformance::newest_wins(Kept(Memory::new()), events, order));
+        }
+    }
+}

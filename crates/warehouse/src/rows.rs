@@ -1,0 +1,94 @@
+//! Reading the columns that every record batch has.
+
+use std::collections::HashMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use catalog::Table;
+
+use crate::{Change, WarehouseError, Write};
+
+pub(crate) const ID: &str = "id";
+pub(crate) const PARENT: &str = "_parent";
+pub(crate) const AS_OF: &str = "_as_of";
+pub(crate) const DELETED: &str = "_deleted";
+
+/// The table whose rows have the rows of `child` as children.
+pub(crate) fn parent_table(child: &Table) -> Option<&'static Table> {
+    catalog::resources()
+        .iter()
+        .find(|resource| resource.children.iter().any(|c| c.table.name == child.name))
+        .map(|resource| resource.table)
+}
+
+/// Whether `table` holds children.
+pub(crate) fn is_child(table: &Table) -> bool {
+    catalog::schema(table).column_with_name(PARENT).is_some()
+}
+
+/// The rows that a batch brings for `table` itself, tombstones apart.
+pub(crate) fn rows_of<'a>(writes: &'a [Write], table: &Table) -> Vec<&'a RecordBatch> {
+    writes
+        .iter()
+        .filter(|write| write.table.name == table.name)
+        .filter_map(|write| match &write.change {
+            Change::Insert(rows) | Change::Merge(rows) => Some(rows),
+            Change::ReplaceChildren { .. } | Change::MarkDeleted { .. } => None,
+        })
+        .collect()
+}
+
+/// A text column of `rows`.
+pub(crate) fn texts<'a>(
+    table: &Table,
+    rows: &'a RecordBatch,
+    column: &str,
+) -> Result<&'a StringArray, WarehouseError> {
+    rows.column_by_name(column)
+        .and_then(|values| values.as_string_opt::<i32>())
+        .ok_or_else(|| shape(table, column))
+}
+
+/// The `_as_of` column of `rows`; never null.
+pub(crate) fn as_of<'a>(
+    table: &Table,
+    rows: &'a RecordBatch,
+) -> Result<&'a TimestampMicrosecondArray, WarehouseError> {
+    rows.column_by_name(AS_OF)
+        .and_then(|values| values.as_primitive_opt::<TimestampMicrosecondType>())
+        .filter(|values| values.null_count() == 0)
+        .ok_or_else(|| shape(table, AS_OF))
+}
+
+pub(crate) fn shape(table: &Table, column: &str) -> WarehouseError {
+    WarehouseError::Shape { table: table.name.to_owned(), column: column.to_owned() }
+}
+
+/// How old the set of each parent is: as its row in the batch, else as the newest of its children in `rows`.
+/// Parents without either are not in the answer.
+pub(crate) fn set_ages(
+    writes: &[Write],
+    child: &Table,
+    rows: &RecordBatch,
+) -> Result<HashMap<String, i64>, WarehouseError> {
+    let mut ages = HashMap::new();
+    newest(&mut ages, texts(child, rows, PARENT)?, as_of(child, rows)?);
+    if let Some(parent) = parent_table(child) {
+        let mut of_parents = HashMap::new();
+        for rows in rows_of(writes, parent) {
+            newest(&mut of_parents, texts(parent, rows, ID)?, as_of(parent, rows)?);
+        }
+        ages.extend(of_parents);
+    }
+    Ok(ages)
+}
+
+fn newest(ages: &mut HashMap<String, i64>, ids: &StringArray, times: &TimestampMicrosecondArray) {
+    for (id, time) in ids.iter().zip(times.iter()) {
+        if let (Some(id), Some(time)) = (id, time) {
+            let age = ages.entry(id.to_owned()).or_insert(time);
+            *age = time.max(*age);
+        }
+    }
+}
