@@ -302,6 +302,7 @@ fn element(raw: &RawValue) -> Element<'_> {
 /// A nested list as its envelope without `data`, its elements and `has_more`; none when it is no list.
 fn nested(raw: &RawValue) -> Option<(String, Vec<Element<'_>>, bool)> {
     let envelope: Object<'_> = serde_json::from_str(raw.get()).ok()?;
+    envelope.get("object").filter(|raw| raw.get() == "\"list\"")?;
     let data: Vec<&RawValue> = serde_json::from_str(envelope.get("data")?.get()).ok()?;
     let kept = envelope.0.iter().filter(|(name, _)| name.0 != "data");
     let kept = kept.map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));

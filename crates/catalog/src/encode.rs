@@ -63,7 +63,9 @@ pub fn with_children(
     children: Vec<Vec<Map<String, Value>>>,
 ) -> Map<String, Value> {
     for (child, rows) in resource.children.iter().zip(children) {
-        if let Some(Value::Object(list)) = parent.get_mut(child.property) {
+        if let Some(Value::Object(list)) = parent.get_mut(child.property)
+            && list.get("object").is_some_and(|object| object == "list")
+        {
             list.insert("data".to_owned(), rows.into_iter().map(Value::Object).collect());
         }
     }

@@ -238,7 +238,7 @@ impl<W: Warehouse> Cycle<'_, W> {
                 Ok((rows, state)) => (report.rows, report.outcome) = (report.rows + rows, Ok(state)),
                 Err(SyncError::Stopped) => return Err(SyncError::Stopped),
                 Err(error) => {
-                    (whole, report.outcome) = (false, self.concluded(report.table, Err(error)).await)
+                    (whole, report.outcome) = (false, self.concluded(report.table, Err(error)).await);
                 }
             }
         }
