@@ -1,7 +1,7 @@
 //! A Stripe to run: a seeded business and a clock behind an HTTP router, with scripted faults.
 //!
 //! [`Sim`] answers as Stripe does over any [`World`](world::World): [`bulk::Bulk`] computes millions of objects on
-//! demand, `story::Story` tells the life of one business. Nothing here is shared with the programs under test.
+//! demand. Nothing here is shared with the programs under test.
 
 pub mod bulk;
 mod http;

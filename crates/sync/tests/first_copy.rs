@@ -1,4 +1,5 @@
 //! The first copy over HTTP, from a simulated Stripe with and without faults, compared with the simulator's own truth.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
 //! The program itself, killed with SIGKILL wherever it happens to be, ends with the tables of an undisturbed run.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,4 +1,4 @@
-//! The HTTP half: Stripe's routes, refusals, limits, OAuth pages and webhooks over any [`World`](crate::world::World).
+//! The HTTP half: Stripe's routes, refusals, limits, OAuth pages and webhooks over any [`World`].
 
 mod api;
 mod auth;
