@@ -221,7 +221,11 @@ fn object_path(resource: &Resource, id: &str) -> String {
     resource.retrieve_path.replace("{id}", &encoded(id))
 }
 
+/// What an id keeps as it is: all that a path segment may hold unescaped.
+const PLAIN: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b'~');
+
 /// An id as one path segment: ids of coupons and plans are chosen by people.
 fn encoded(id: &str) -> String {
-    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(id, PLAIN).to_string()
 }
