@@ -131,7 +131,10 @@ impl Decoder {
         let mut page = Page { keys: Vec::with_capacity(objects.len()), has_more, incomplete: Vec::new() };
         for element in objects {
             let Some((key, object)) = self.identified(self.resource.table.name, element) else { continue };
-            if !skip.contains(&key.id) {
+            if is_deleted(&object) {
+                let (table, id) = (self.resource.table.name, Some(key.id.clone()));
+                self.rejects.push(Reject::whole(table, id, "a deleted object in a list", &object));
+            } else if !skip.contains(&key.id) {
                 page.incomplete.extend(self.append(&key.id, &object, as_of_micros));
             }
             page.keys.push(key);
@@ -149,7 +152,7 @@ impl Decoder {
         let Some(id) = id_of(&object) else {
             return Err(wrong(<serde_json::Error as serde::de::Error>::missing_field("id")));
         };
-        if object.get("deleted").is_some_and(|raw| raw.get() == "true") {
+        if is_deleted(&object) {
             return Ok(One::Deleted(id));
         }
         Ok(One::Row { incomplete: self.append(&id, &object, as_of_micros) })
@@ -194,14 +197,17 @@ impl Decoder {
             let Some((envelope, objects, has_more)) = nested(raw) else { continue };
             replaced.push((child.property, envelope));
             let keys = self.append_children(index, Place { parent: id, position: 0 }, objects, as_of_micros);
-            if let Some(last) = keys.last().filter(|_| has_more) {
-                let position = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-                incomplete.push(Incomplete {
+            match keys.last().filter(|_| has_more) {
+                Some(last) => incomplete.push(Incomplete {
                     child: index,
                     parent: id.to_owned(),
                     after: last.id.clone(),
-                    position,
-                });
+                    position: i64::try_from(keys.len()).unwrap_or(i64::MAX),
+                }),
+                None if has_more => {
+                    self.rejects.push(Reject::endless(self.resource.table.name, id, child, raw));
+                }
+                None => {}
             }
         }
         let misfits = self.rows.append(object, &replaced, None, as_of_micros);
@@ -220,13 +226,25 @@ impl Decoder {
             return Vec::new();
         };
         let mut keys = Vec::with_capacity(objects.len());
-        for (position, element) in (first.position..).zip(objects) {
+        let mut position = first.position;
+        for element in objects {
             let Some((key, object)) = self.identified(table.name, element) else { continue };
+            if is_deleted(&object) {
+                self.rejects.push(Reject::whole(
+                    table.name,
+                    Some(key.id),
+                    "a deleted object in a nested list",
+                    &object,
+                ));
+                continue;
+            }
             let place = Some(Place { parent: first.parent, position });
             let rows = self.children.get_mut(child).map(|(_, rows)| rows);
             let misfits = rows.map(|rows| rows.append(&object, &[], place, as_of_micros));
             self.note(table.name, &key.id, misfits.unwrap_or_default());
             keys.push(key);
+            // Callers count keys: an element that is no row takes no place.
+            position = position.saturating_add(1);
         }
         keys
     }
@@ -239,7 +257,7 @@ impl Decoder {
                     let created = object.get("created").and_then(|raw| raw.get().parse().ok());
                     return Some((Key { id, created }, object));
                 }
-                None => Reject::whole(table, "an object without id", &object),
+                None => Reject::whole(table, None, "an object without id", &object),
             },
             Element::Other(raw) => Reject {
                 table,
@@ -265,11 +283,22 @@ impl Decoder {
 }
 
 impl Reject {
-    fn whole(table: &'static str, reason: &str, object: &Object<'_>) -> Self {
+    /// A nested list that goes on without an id to go on from: the rest cannot be asked for.
+    fn endless(table: &'static str, id: &str, child: &Child, raw: &RawValue) -> Self {
+        Self {
+            table,
+            id: Some(id.to_owned()),
+            pointer: format!("/{}", child.property),
+            reason: "the nested list goes on, but shows no id to go on from".to_owned(),
+            raw: raw.get().to_owned(),
+        }
+    }
+
+    fn whole(table: &'static str, id: Option<String>, reason: &str, object: &Object<'_>) -> Self {
         let properties =
             object.0.iter().map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));
         let raw = format!("{{{}}}", properties.collect::<Vec<_>>().join(","));
-        Self { table, id: None, pointer: String::new(), reason: reason.to_owned(), raw }
+        Self { table, id, pointer: String::new(), reason: reason.to_owned(), raw }
     }
 }
 
@@ -313,4 +342,9 @@ fn nested(raw: &RawValue) -> Option<(String, Vec<Element<'_>>, bool)> {
 
 fn id_of(object: &Object<'_>) -> Option<String> {
     text(object.get("id")?.get()).filter(|id| !id.is_empty()).map(std::borrow::Cow::into_owned)
+}
+
+/// Stripe's stub of a deleted object: as a row it would blank what the object was (trap 11).
+fn is_deleted(object: &Object<'_>) -> bool {
+    object.get("deleted").is_some_and(|raw| raw.get() == "true")
 }

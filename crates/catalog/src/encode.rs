@@ -66,7 +66,7 @@ pub fn with_children(
         if let Some(Value::Object(list)) = parent.get_mut(child.property)
             && list.get("object").is_some_and(|object| object == "list")
         {
-            list.insert("data".to_owned(), rows.into_iter().map(Value::Object).collect());
+            list.entry("data").or_insert_with(|| rows.into_iter().map(Value::Object).collect());
         }
     }
     parent

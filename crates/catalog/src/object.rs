@@ -21,7 +21,7 @@ pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListOf<T> {
     pub(crate) data: Vec<T>,
-    #[serde(default)]
+    /// Not optional: a page without it must not pass for the end of its list.
     pub(crate) has_more: bool,
 }
 

@@ -89,7 +89,7 @@ impl Rows {
     ) -> Vec<Misfit> {
         let mut slots: Vec<Option<&RawValue>> = vec![None; self.columns.len()];
         let mut extra = Extra::default();
-        let mut object_seen = false;
+        let mut called = None;
         for (place, (name, raw)) in object.0.iter().enumerate() {
             let name = name.0.as_ref();
             match self.column_at(place, name) {
@@ -98,18 +98,16 @@ impl Rows {
                         *slot = Some(*raw);
                     }
                 }
-                None if name == "object" && text(raw.get()).as_deref() == Some(self.table.object) => {
-                    object_seen = true;
-                }
-                None => {
-                    object_seen |= name == "object";
-                    extra.push(name, raw.get());
-                }
+                None if name == "object" => called = Some(*raw),
+                None => extra.push(name, raw.get()),
             }
+        }
+        if let Some(raw) = called.filter(|raw| text(raw.get()).as_deref() != Some(self.table.object)) {
+            extra.push("object", raw.get());
         }
         let misfits = self.append_slots(&slots, replaced, &mut extra);
         let missing = self.table.columns.iter().zip(&slots).filter(|(_, slot)| slot.is_none());
-        let missing = missing.map(|(column, _)| column.name).chain((!object_seen).then_some("object"));
+        let missing = missing.map(|(column, _)| column.name).chain(called.is_none().then_some("object"));
         self.absent.append_option(name_list(missing));
         self.extra.append_option(extra.finish());
         self.append_system(place, as_of_micros);
@@ -223,7 +221,7 @@ impl Builder {
                 |raw| whole_number(raw)?.checked_mul(1_000_000),
                 |value| builder.append_option(value),
             ),
-            Self::Float(builder) => append(raw, exact_float, |value| builder.append_option(value)),
+            Self::Float(builder) => append_float(builder, raw),
             Self::Reference(builder) => append_reference(builder, raw),
         }
     }
@@ -274,11 +272,17 @@ fn whole_number(raw: &str) -> Option<i64> {
     raw.parse().ok().filter(|_| raw != "-0")
 }
 
-/// A float, if writing it gives the same JSON number again; others are kept aside.
-fn exact_float(raw: &str) -> Option<f64> {
-    let value: f64 = raw.parse().ok()?;
-    let sent: serde_json::Number = serde_json::from_str(raw).ok()?;
-    (serde_json::Number::from_f64(value)? == sent).then_some(value)
+/// A number. Where writing the float would not give the same JSON again, as with `25`, the original is kept aside too.
+fn append_float(builder: &mut Float64Builder, raw: Option<&str>) -> Fit {
+    let Some(raw) = raw else {
+        builder.append_null();
+        return Fit::Whole;
+    };
+    let value = raw.parse::<f64>().ok().filter(|value| value.is_finite());
+    builder.append_option(value);
+    let Some(value) = value else { return Fit::Misfit };
+    let sent: Option<serde_json::Number> = serde_json::from_str(raw).ok();
+    if sent.is_some() && serde_json::Number::from_f64(value) == sent { Fit::Whole } else { Fit::KeptAside }
 }
 
 /// Properties that the catalogue has no column for, as one JSON object.

@@ -3,6 +3,11 @@
 
 use std::{collections::HashSet, path::Path};
 
+use arrow_array::{
+    Array,
+    cast::AsArray,
+    types::{Float64Type, Int64Type},
+};
 use catalog::{Decoder, One, Resource, by_object, encode, with_children};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -38,6 +43,14 @@ fn stripes_own_examples_come_back_equal() {
     for name in ["customer", "coupon", "plan", "subscription", "invoice", "charge", "event"] {
         let object = &fixtures["resources"][name];
         assert_eq!(&there_and_back(object), object, "{name}");
+    }
+    for (parent, list, child) in
+        [("subscription", "items", "subscription_item"), ("invoice", "lines", "line_item")]
+    {
+        let data = vec![fixtures["resources"][child].clone(); 2];
+        let mut object = fixtures["resources"][parent].clone();
+        object[list] = json!({ "object": "list", "data": data, "has_more": false, "url": "/v1/x" });
+        assert_eq!(there_and_back(&object), object, "{child}");
     }
 }
 
@@ -119,6 +132,95 @@ fn one_bad_object_does_not_lose_the_page() {
     assert_eq!(decoded.rejects[1].raw, r#"{"amount":1}"#);
 }
 
+fn float(decoded: &catalog::Decoded, column: &str) -> Option<f64> {
+    let array = decoded.rows.column_by_name(column).unwrap().as_primitive::<Float64Type>();
+    array.is_valid(0).then(|| array.value(0))
+}
+
+#[test]
+fn a_percentage_without_places_is_in_its_column() {
+    for (sent, value) in [("25", 25.0), ("0", 0.0), ("100", 100.0), ("25.5", 25.5), ("33.33", 33.33)] {
+        let body = format!(r#"{{"id":"c","object":"coupon","percent_off":{sent}}}"#);
+        let coupon: Value = serde_json::from_str(&body).unwrap();
+        let (decoded, _) = decode(by_object("coupon").unwrap(), &coupon);
+        assert_eq!(float(&decoded, "percent_off"), Some(value), "{sent}");
+        assert!(decoded.rejects.is_empty(), "{sent}");
+        assert_eq!(there_and_back(&coupon), coupon, "{sent}");
+    }
+}
+
+#[test]
+fn a_percentage_that_is_no_number_is_kept_and_noted() {
+    for sent in [json!("25"), json!(true), json!([25])] {
+        let coupon = json!({ "id": "c", "object": "coupon", "percent_off": sent });
+        let (decoded, _) = decode(by_object("coupon").unwrap(), &coupon);
+        assert_eq!((float(&decoded, "percent_off"), decoded.rejects.len()), (None, 1));
+        assert_eq!(there_and_back(&coupon), coupon);
+    }
+}
+
+#[test]
+fn decimals_and_numbers_beyond_their_column_are_kept_and_noted() {
+    let plan = json!({ "id": "p", "object": "plan", "amount": u64::MAX, "amount_decimal": 1.5, "created": i64::MAX });
+    let (decoded, _) = decode(by_object("plan").unwrap(), &plan);
+    assert_eq!(decoded.rejects.len(), 3);
+    assert_eq!(there_and_back(&plan), plan);
+}
+
+#[test]
+fn the_last_of_equal_names_wins() {
+    let mut decoder = Decoder::new(by_object("charge").unwrap());
+    let body = br#"{"id":"x","object":"odd","amount":"a","zz":1,"amount":5,"zz":2,"object":"charge"}"#;
+    decoder.object(body, 0).unwrap();
+    let decoded = decoder.finish();
+    assert!(decoded.rejects.is_empty());
+    let expected = json!({ "id": "x", "object": "charge", "amount": 5, "zz": 2 });
+    assert_eq!(Value::Object(back(by_object("charge").unwrap(), &decoded)), expected);
+}
+
+fn invoice(lines: &Value) -> (catalog::Decoded, Vec<catalog::Incomplete>) {
+    let list = json!({ "object": "list", "data": lines, "has_more": true });
+    let object = json!({ "id": "in_1", "object": "invoice", "lines": list });
+    let (decoded, one) = decode(by_object("invoice").unwrap(), &object);
+    let One::Row { incomplete } = one else { panic!("{one:?}") };
+    (decoded, incomplete)
+}
+
+#[test]
+fn trap_12_a_bad_line_takes_no_place() {
+    let lines = json!([{ "id": "a" }, 7, { "id": "b" }, { "id": "z", "deleted": true }]);
+    let (decoded, incomplete) = invoice(&lines);
+    assert_eq!((incomplete[0].after.as_str(), incomplete[0].position), ("b", 2));
+    let positions = decoded.children[0].1.column_by_name("_position").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(positions.values().to_vec(), [0, 1]);
+    assert_eq!(decoded.rejects.len(), 2);
+}
+
+#[test]
+fn trap_12_a_cut_list_without_an_id_to_go_on_from_is_noted() {
+    let (decoded, incomplete) = invoice(&json!([]));
+    assert!(incomplete.is_empty());
+    assert_eq!(decoded.rejects.len(), 1);
+    assert_eq!(decoded.rejects[0].pointer, "/lines");
+}
+
+#[test]
+fn trap_11_a_deleted_stub_in_a_list_is_no_row() {
+    let mut decoder = Decoder::new(by_object("customer").unwrap());
+    let body = br#"{"data":[{"id":"cus_1","deleted":true},{"id":"cus_2"}],"has_more":false}"#;
+    let page = decoder.page(body, 0, &HashSet::new()).unwrap();
+    assert_eq!((page.keys.len(), decoder.rows()), (2, 1));
+    assert_eq!(decoder.finish().rejects[0].id.as_deref(), Some("cus_1"));
+}
+
+#[test]
+fn a_page_that_does_not_say_whether_it_is_the_last_is_none() {
+    let mut decoder = Decoder::new(by_object("charge").unwrap());
+    let wrong = decoder.page(br#"{"data":[{"id":"ch_1"}]}"#, 0, &HashSet::new()).unwrap_err();
+    assert!(!wrong.is_syntax());
+    assert_eq!(decoder.rows(), 0);
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -158,6 +260,27 @@ proptest! {
             }
             prop_assert_eq!(back, object);
         }
+    }
+
+    /// Whatever a page and its nested lists hold, every element is a row or a reject.
+    #[test]
+    fn any_page_is_counted(
+        elements in prop::collection::vec(any_json(), 0..6),
+        lines in prop::collection::vec(any_json(), 0..6),
+        has_more in any::<bool>(),
+    ) {
+        let list = json!({ "object": "list", "data": lines, "has_more": false });
+        let mut data = elements.clone();
+        data.push(json!({ "id": "in_1", "object": "invoice", "lines": list }));
+        let body = json!({ "object": "list", "data": data, "has_more": has_more });
+        let mut decoder = Decoder::new(by_object("invoice").unwrap());
+        let page = decoder.page(body.to_string().as_bytes(), 0, &HashSet::new()).unwrap();
+        let decoded = decoder.finish();
+        prop_assert_eq!(page.has_more, has_more);
+        prop_assert_eq!(decoded.rows.num_rows(), page.keys.len());
+        let whole = decoded.rejects.iter().filter(|reject| reject.pointer.is_empty()).count();
+        let rows = decoded.rows.num_rows() + decoded.children[0].1.num_rows();
+        prop_assert_eq!(rows + whole, data.len() + lines.len());
     }
 
     #[test]

@@ -104,6 +104,8 @@ impl Fetch {
         }
     }
 
+    /// A page with its nested lists completed. Only the page itself is asked for again when it was cut: once its rows
+    /// are in the decoder, another try would double them.
     async fn page(
         &self,
         resource: &'static Resource,
@@ -111,17 +113,21 @@ impl Fetch {
         skip: &HashSet<String>,
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
-        for _ in 1..ATTEMPTS {
+        let mut attempt = 1;
+        let mut fetched = loop {
             match self.try_page(resource, query, skip, decoder).await {
-                Err(SyncError::Decode { source, path }) if source.is_syntax() => {
-                    tracing::debug!(path, "Stripe's answer was cut; asking again");
+                Err(SyncError::Decode { source, path }) if source.is_syntax() && attempt < ATTEMPTS => {
+                    tracing::debug!(path, attempt, "Stripe's answer was cut; asking again");
+                    attempt += 1;
                 }
-                other => return other,
+                other => break other?,
             }
-        }
-        self.try_page(resource, query, skip, decoder).await
+        };
+        self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
+        Ok(fetched)
     }
 
+    /// The page itself. When it fails, no row was added.
     async fn try_page(
         &self,
         resource: &'static Resource,
@@ -131,9 +137,8 @@ impl Fetch {
     ) -> Result<Fetched, SyncError> {
         let answer = self.ask(resource.list_path, query).await?;
         let as_of = answer.sent_at.timestamp_micros();
-        let mut page =
+        let page =
             decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list_path, source))?;
-        self.complete(resource, std::mem::take(&mut page.incomplete), decoder).await?;
         Ok(Fetched { page, body: answer.body })
     }
 
