@@ -1,11 +1,12 @@
 //! A Stripe to run: a seeded business and a clock behind an HTTP router, with scripted faults.
 //!
 //! [`Sim`] answers as Stripe does over any [`World`](world::World): [`bulk::Bulk`] computes millions of objects on
-//! demand. Nothing here is shared with the programs under test.
+//! demand, [`story::Story`] is a business that lives. Nothing here is shared with the programs under test.
 
 pub mod bulk;
 mod http;
 mod standalone;
+pub mod story;
 pub mod world;
 
 pub use crate::http::{
