@@ -6,19 +6,25 @@ ifneq ($(wildcard /usr/lib/ccache),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
-.PHONY: build test lint bench setup
+.PHONY: build test lint bench setup ui
 
-build: setup
+build: setup ui
 	$(CARGO) build --release --workspace
 
 setup:
 	@tools/setup.sh
 
+# The pages' scripts and styles, embedded in the program.
+ui: ui/dist/stamp
+
+ui/dist/stamp: ui/package-lock.json $(wildcard ui/src/* ui/*.mjs ui/*.json) | setup
+	cd ui && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && touch dist/stamp
+
 # One selection of crates for all: another one can change what DuckDB's build script is built with.
-test: setup
+test: setup ui
 	$(CARGO) test --release --workspace
 
-lint: setup
+lint: setup ui
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items --quiet

@@ -6,3 +6,4 @@ pub mod commands;
 pub mod config;
 pub mod output;
 pub mod progress;
+pub mod web;

@@ -1,0 +1,220 @@
+//! Admin > Connections: the ribbon and the Data Sources table.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde::Deserialize;
+use store::{Connection, Status};
+
+use super::{
+    Admin, App, Refusal,
+    form::{Nothing, Posted},
+    page::{Flash, Section, Shell, Tone, page},
+    sign_in::audit,
+    words::{Moment, duration, duration_ms},
+};
+
+/// What just happened, as the address says it. It only chooses among our own sentences.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct News {
+    connected: Option<String>,
+    reconnected: Option<String>,
+    deleted: Option<String>,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Template)]
+#[template(path = "connections.html")]
+struct ConnectionsPage {
+    shell: Shell,
+    ribbon: Ribbon,
+    rows: Vec<Row>,
+}
+
+/// How up to date everything is.
+struct Ribbon {
+    last_success: Option<Moment>,
+    running_for: Option<String>,
+    last_data: Option<Moment>,
+    zone: String,
+}
+
+struct Row {
+    name: String,
+    href: String,
+    account: String,
+    livemode: bool,
+    status: StatusView,
+    last_started: Option<Moment>,
+    last_duration: Option<String>,
+    running_for: Option<String>,
+    paused: bool,
+}
+
+/// A status in words, and the way to mend it.
+#[derive(Debug)]
+pub(super) struct StatusView {
+    pub(super) word: String,
+    pub(super) tone: Tone,
+    pub(super) why: String,
+    /// Address and words.
+    pub(super) mend: Option<(String, &'static str)>,
+    /// Of the first copy.
+    pub(super) percent: Option<u8>,
+}
+
+/// Shows every connection.
+pub(super) async fn list(
+    State(app): State<App>,
+    Admin(viewer): Admin,
+    Query(news): Query<News>,
+) -> Result<Response, Refusal> {
+    let connections = app.store.connections().await.map_err(Refusal::store)?;
+    let began = began(&app, &connections).await;
+    let ribbon = ribbon(&app, &connections, &began);
+    let flash = flash(&news, &connections);
+    let rows = connections
+        .into_iter()
+        .zip(&began)
+        .map(|(connection, began)| row(&app, connection, *began))
+        .collect();
+    let mut shell = Shell::for_viewer(&viewer, Section::Connections, "Connections").with_flash(flash);
+    shell.reread = began.iter().any(Option::is_some).then_some(15);
+    Ok(page(StatusCode::OK, &ConnectionsPage { shell, ribbon, rows }))
+}
+
+/// Begins an update of every connection that is not paused.
+pub(super) async fn update_all(
+    State(app): State<App>,
+    Posted { by: Admin(viewer), .. }: Posted<Admin, Nothing>,
+) -> Result<Response, Refusal> {
+    let connections = app.store.connections().await.map_err(Refusal::store)?;
+    for connection in connections.iter().filter(|connection| connection.status != Status::Paused) {
+        audit(&app, viewer.id(), "connection.update", &connection.name).await?;
+        if let Err(error) = app.sync.start(&connection.name).await {
+            return Err(could_not_begin(&viewer, &error.why));
+        }
+    }
+    Ok(Redirect::to("/admin/connections").into_response())
+}
+
+/// Says why an update did not begin.
+pub(super) fn could_not_begin(viewer: &super::Viewer, why: &str) -> Refusal {
+    let told = super::error::Told {
+        title: "The update did not begin",
+        sentence: why,
+        cause: "Nothing was changed. What was copied before is still there.",
+        way: ("/admin/connections", "Back to Connections"),
+    };
+    Refusal::told(StatusCode::CONFLICT, Some(viewer), &told)
+}
+
+/// For each connection, when its running update began.
+async fn began(app: &App, connections: &[Connection]) -> Vec<Option<DateTime<Utc>>> {
+    let mut all = Vec::with_capacity(connections.len());
+    for connection in connections {
+        let progress = app.sync.subscribe(&connection.name).await;
+        let now = progress.borrow();
+        all.push(now.began_at.filter(|_| now.is_running()));
+    }
+    all
+}
+
+fn ribbon(app: &App, connections: &[Connection], began: &[Option<DateTime<Utc>>]) -> Ribbon {
+    let now = app.clock.now();
+    let moment = |at| Moment::new(at, now, app.settings.time_zone);
+    // The oldest success: all sources are at least as new as that.
+    let last_success = connections.iter().filter_map(|connection| connection.last_success_began_at).min();
+    Ribbon {
+        last_success: last_success.map(moment),
+        running_for: began.iter().flatten().min().map(|since| running_for(*since, now)),
+        last_data: connections.iter().filter_map(|connection| connection.last_data_at).max().map(moment),
+        zone: app.settings.time_zone.to_string(),
+    }
+}
+
+pub(super) fn running_for(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    duration(u64::try_from((now - since).num_seconds()).unwrap_or(0))
+}
+
+fn row(app: &App, connection: Connection, began: Option<DateTime<Utc>>) -> Row {
+    let now = app.clock.now();
+    let status = status_view(&connection.name, &connection.status);
+    let own = format!("/admin/connections/{}", connection.name);
+    let href = status.mend.as_ref().map_or(own, |(href, _)| href.clone());
+    Row {
+        href,
+        account: connection.account_name,
+        livemode: connection.livemode,
+        paused: connection.status == Status::Paused,
+        status,
+        last_started: connection.last_started_at.map(|at| Moment::new(at, now, app.settings.time_zone)),
+        last_duration: connection.last_duration_ms.map(duration_ms),
+        running_for: began.map(|since| running_for(since, now)),
+        name: connection.name,
+    }
+}
+
+/// A status in words.
+pub(super) fn status_view(name: &str, status: &Status) -> StatusView {
+    let plain = |word: &str, tone, why: &str| StatusView {
+        word: word.to_owned(),
+        tone,
+        why: why.to_owned(),
+        mend: None,
+        percent: None,
+    };
+    match status {
+        Status::Connecting => plain("Connecting", Tone::Neutral, "Nothing is copied yet."),
+        Status::Backfilling { percent } => StatusView {
+            percent: Some(*percent),
+            ..plain(&format!("Backfilling {percent} %"), Tone::Neutral, "The first copy runs.")
+        },
+        Status::Success => plain("Success", Tone::Good, ""),
+        Status::Delayed { why, .. } => plain("Delayed", Tone::Attention, why),
+        Status::Partial { why } => plain("Partial", Tone::Attention, why),
+        Status::ReauthenticationRequired { why } => StatusView {
+            mend: Some((reauthenticate(name), "Connect again")),
+            ..plain("Reauthentication required", Tone::Bad, why)
+        },
+        Status::Paused => plain("Paused", Tone::Neutral, "Updates are stopped. Resume them in Settings."),
+        Status::Failed { why } => plain("Failed", Tone::Bad, why),
+    }
+}
+
+/// Where a connection gets new credentials.
+pub(super) fn reauthenticate(name: &str) -> String {
+    format!("/admin/connections/new/stripe?connection={name}")
+}
+
+fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
+    let known = |name: &String| connections.iter().find(|connection| connection.name == *name);
+    if let Some(connection) = news.connected.as_ref().and_then(known) {
+        let text = match news.note.as_str() {
+            "not_started" => format!(
+                "{} is connected, but its first copy has not begun: click Force update.",
+                connection.name
+            ),
+            "full_key" => format!(
+                "The first copy of {} has begun. Its key may also change things: a restricted key with read permissions is enough.",
+                connection.name
+            ),
+            _ => format!("The first copy of {} has begun.", connection.name),
+        };
+        let tone = if news.note.is_empty() { Tone::Good } else { Tone::Attention };
+        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
+    }
+    if let Some(connection) = news.reconnected.as_ref().and_then(known) {
+        let text = format!("{} goes on where it was.", connection.name);
+        return Some(Flash { tone: Tone::Good, title: "Connection Successful!".to_owned(), text });
+    }
+    let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
+    deleted.parse::<warehouse::SchemaName>().ok()?;
+    let text = format!("Its tables stay in the warehouse, in the schema {deleted}.");
+    Some(Flash { tone: Tone::Neutral, title: "Connection deleted".to_owned(), text })
+}

@@ -1,0 +1,159 @@
+//! The pages: plain links and forms that work without scripts, made better by them.
+//!
+//! [`App`] holds what the pages need, each behind a trait where the rest of the program decides; [`router`] gives the
+//! routes. What a person may do is decided by the type a handler asks for (`Admin`, `Analyst`, `Viewer`), and every form goes
+//! through `Posted`, which wants the session's CSRF token.
+
+mod access;
+mod asset;
+mod auth;
+mod callback;
+mod connect;
+mod connection;
+mod connections;
+mod error;
+mod form;
+mod from_reports;
+mod guard;
+mod home;
+mod live;
+mod model;
+mod numbers;
+mod page;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    response::Redirect,
+    routing::{get, post},
+};
+use chrono_tz::Tz;
+use store::{Passwords, Store};
+use stripe_api::Clock;
+use tower_http::compression::CompressionLayer;
+use url::Url;
+
+pub use access::{AccessError, Granted, StripeAccess};
+pub use from_reports::WarehouseNumbers;
+pub use model::{ProgressView, StartError, SyncControl, SyncPhase, TableProgressView, TableStanding};
+pub use numbers::{Amount, Axis, Card, Chart, Numbers, NumbersError, Point, Series, Shape, Unit};
+
+use auth::{Admin, Analyst, Viewer};
+use error::Refusal;
+
+/// The longest form that is read.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// What the pages need. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Parts>,
+}
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// Users, sessions, connections.
+    pub store: Arc<Store>,
+    /// Starts updates and tells how they go.
+    pub sync: Arc<dyn SyncControl>,
+    /// The numbers of the first page.
+    pub numbers: Arc<dyn Numbers>,
+    /// Asks Stripe whose account a key or an authorization is of.
+    pub stripe: Arc<dyn StripeAccess>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// What the configuration says.
+    pub settings: Settings,
+}
+
+/// What the configuration says about the pages.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where people reach this installation: Stripe sends them back to it, and cookies are Secure when it is https.
+    pub public_url: Url,
+    /// How to send people to Stripe; none when the owner has no Connect platform.
+    pub oauth: Option<OauthSettings>,
+    /// The time zone that times are shown in.
+    pub time_zone: Tz,
+}
+
+/// How to send people to Stripe.
+#[derive(Debug, Clone)]
+pub struct OauthSettings {
+    /// Where Stripe's Connect pages are: `https://connect.stripe.com`.
+    pub connect_url: Url,
+    /// The platform's `ca_...`.
+    pub client_id: String,
+    /// `read_only`, or `read_write` for platforms that Stripe does not grant the former.
+    pub scope: String,
+    /// The platform's key is a live one, so that only live accounts can be joined with it.
+    pub livemode: bool,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { inner: Arc::new(parts) }
+    }
+
+    /// Whether people come over https, so that cookies must not leave it.
+    fn is_secure(&self) -> bool {
+        self.settings.public_url.scheme() == "https"
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.inner
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    let pages = Router::new()
+        .route("/", get(home::show))
+        .route("/setup", get(sign_in::setup_form).post(sign_in::setup))
+        .route("/login", get(sign_in::login_form).post(sign_in::login))
+        .route("/logout", post(sign_in::logout))
+        .route("/admin", get(|| async { Redirect::to("/admin/connections") }))
+        .route("/admin/connections", get(connections::list))
+        .route("/admin/connections/update", post(connections::update_all))
+        .route("/admin/connections/new", get(connect::gallery))
+        .route("/admin/connections/new/stripe", get(connect::authorization))
+        .route("/admin/connections/new/stripe/oauth", post(connect::begin_oauth))
+        .route("/admin/connections/new/stripe/key", post(connect::paste_key))
+        .route("/oauth/callback", get(callback::arrive))
+        .route("/admin/connections/{name}", get(connection::show))
+        .route("/admin/connections/{name}/update", post(connection::update))
+        .route("/admin/connections/{name}/pause", post(connection::pause))
+        .route("/admin/connections/{name}/resume", post(connection::resume))
+        .route("/admin/connections/{name}/delete", post(connection::delete))
+        .route("/admin/connections/{name}/events", get(live::events))
+        .fallback(error::nowhere)
+        .layer(from_fn_with_state(app.clone(), guard::pages));
+    Router::new()
+        .route("/assets/{*path}", get(asset::serve))
+        .merge(pages)
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(app.clone(), guard::every_answer))
+        .with_state(app)
+}

@@ -1,0 +1,292 @@
+//! Joining a Stripe account: both ways, and everything that can go wrong on the way.
+
+use http::StatusCode;
+use secrecy::ExposeSecret;
+use store::{How, Role, Status};
+
+use super::{Answer, Browser, Here, SECRET_KEY, fakes::Says};
+
+/// Goes to Stripe and gives the state that came along.
+async fn leave(here: &Here, admin: &Browser, fields: &[(&str, &str)]) -> String {
+    let gone = here.post("/admin/connections/new/stripe/oauth", admin, fields).await;
+    assert_eq!(gone.status, StatusCode::SEE_OTHER, "{}", gone.body);
+    let to = url::Url::parse(gone.location()).unwrap();
+    assert_eq!((to.host_str(), to.path()), (Some("connect.stripe.com"), "/oauth/authorize"));
+    let find = |name: &str| to.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
+    assert_eq!(find("response_type"), "code");
+    assert_eq!(find("client_id"), "ca_test");
+    assert_eq!(find("scope"), "read_only");
+    assert_eq!(find("redirect_uri"), "http://localhost:8080/oauth/callback");
+    find("state")
+}
+
+async fn come_back(here: &Here, browser: &Browser, query: &str) -> Answer {
+    here.get(&format!("/oauth/callback?{query}"), Some(browser)).await
+}
+
+async fn nothing_happened(here: &Here) {
+    assert_eq!(here.store.connections().await.unwrap(), Vec::new());
+    assert_eq!(here.sync.did(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn trap_27_connecting_ends_with_a_row_a_running_copy_and_the_message() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = come_back(&here, &admin, &format!("state={state}&code=ac_1&scope=read_only")).await;
+    assert_eq!((back.status, back.location()), (StatusCode::SEE_OTHER, "/admin/connections?connected=shop"));
+    assert_eq!(here.sync.did(), ["start shop"]);
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    assert_eq!(
+        (connection.how, connection.livemode, connection.status),
+        (How::Oauth, false, Status::Connecting)
+    );
+    assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), SECRET_KEY);
+    let list = here.get(back.location(), Some(&admin)).await;
+    let page = list.page(StatusCode::OK);
+    assert!(page.contains("<strong>Connection Successful!</strong>"), "{page}");
+    assert!(page.contains("Shop &#60;b&#62;One&#60;/b&#62;"), "{page}");
+    for column in
+        ["Name", "Connection", "Status", "Last Connection Started", "Last Connection Duration", "Action"]
+    {
+        assert!(page.contains(&format!(">{column}</th>")), "{column}");
+    }
+}
+
+#[tokio::test]
+async fn trap_27_declined_access_is_told_and_connects_nothing() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let query = format!("error=access_denied&error_description=The+user+denied&state={state}");
+    let back = come_back(&here, &admin, &query).await;
+    assert!(back.page(StatusCode::BAD_REQUEST).contains("Access was declined"), "{}", back.body);
+    assert!(back.body.contains("href=\"/admin/connections/new/stripe\""));
+    nothing_happened(&here).await;
+}
+
+#[tokio::test]
+async fn trap_27_stripes_own_words_are_escaped() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let query = format!("error=odd&error_description=%3Cscript%3Ealert(1)%3C/script%3E&state={state}");
+    let back = come_back(&here, &admin, &query).await;
+    assert!(back.page(StatusCode::BAD_REQUEST).contains("&#60;script&#62;"), "{}", back.body);
+    assert!(!back.body.contains("<script>"), "{}", back.body);
+}
+
+#[tokio::test]
+async fn trap_27_a_forged_state_is_refused_before_the_code_is_looked_at() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    leave(&here, &admin, &[("name", "shop")]).await;
+    for query in
+        ["state=forged&code=ac_1", "code=ac_1", "state=&code=ac_1", "error=access_denied&state=forged", ""]
+    {
+        let back = come_back(&here, &admin, query).await;
+        assert!(
+            back.page(StatusCode::BAD_REQUEST).contains("This answer was not asked for"),
+            "{query}: {}",
+            back.body
+        );
+    }
+    assert_eq!(here.stripe.codes(), 0);
+    nothing_happened(&here).await;
+}
+
+#[tokio::test]
+async fn trap_27_an_answer_counts_once() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let query = format!("state={state}&code=ac_1");
+    assert_eq!(come_back(&here, &admin, &query).await.status, StatusCode::SEE_OTHER);
+    let replayed = come_back(&here, &admin, &query).await;
+    assert!(replayed.page(StatusCode::BAD_REQUEST).contains("used already"), "{}", replayed.body);
+    assert_eq!(here.stripe.codes(), 1);
+    assert_eq!(here.sync.did(), ["start shop"]);
+}
+
+#[tokio::test]
+async fn trap_27_an_old_answer_is_refused() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    here.clock.advance(601);
+    let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+    assert!(back.page(StatusCode::BAD_REQUEST).contains("longer than ten minutes"), "{}", back.body);
+    assert_eq!(here.stripe.codes(), 0);
+    nothing_happened(&here).await;
+}
+
+#[tokio::test]
+async fn trap_27_another_sessions_answer_is_refused_and_not_used_up() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let users = here.store.users().await.unwrap();
+    let session =
+        here.store.create_session(&users[0].id, stripe_api::Clock::now(&*here.clock)).await.unwrap();
+    let other = Browser {
+        cookie: format!("tallyhouse_session={}", session.token.expose_secret()),
+        csrf: String::new(),
+    };
+    let query = format!("state={state}&code=ac_1");
+    let back = come_back(&here, &other, &query).await;
+    assert!(back.page(StatusCode::BAD_REQUEST).contains("another session"), "{}", back.body);
+    nothing_happened(&here).await;
+    assert_eq!(come_back(&here, &admin, &query).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn trap_27_every_refusal_of_stripe_is_a_sentence_with_a_way_out() {
+    let expected = [
+        (Says::CodeSpent, "older than five minutes or used already"),
+        (Says::UnknownClient, "does not know this installation&#39;s client id"),
+        (Says::NetworkDown, "could not be reached"),
+        (Says::LiveData, "gave access to live data"),
+        (Says::AnotherAccount, "answered for another"),
+    ];
+    for (says, words) in expected {
+        let here = Here::new().await;
+        let admin = here.admin().await;
+        here.stripe.now_says(says);
+        let state = leave(&here, &admin, &[("name", "shop")]).await;
+        let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+        assert!(back.page(StatusCode::BAD_REQUEST).contains(words), "{says:?}: {}", back.body);
+        assert!(back.body.contains("Try again</a>"), "{says:?}");
+        nothing_happened(&here).await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_connected_once() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    for (name, status) in [("shop", StatusCode::SEE_OTHER), ("again", StatusCode::BAD_REQUEST)] {
+        let state = leave(&here, &admin, &[("name", name)]).await;
+        let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+        assert_eq!(back.status, status);
+    }
+    assert_eq!(here.store.connections().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_pasted_key_connects_and_is_never_shown() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", &format!(" {SECRET_KEY}\n"))];
+    let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/admin/connections?connected=shop"));
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), SECRET_KEY);
+    assert_eq!(here.sync.did(), ["start shop"]);
+    for tab in ["status", "timeline", "tables", "settings"] {
+        here.get(&format!("/admin/connections/shop?tab={tab}"), Some(&admin)).await.page(StatusCode::OK);
+    }
+    let log = here.store.audit(10).await.unwrap();
+    assert!(
+        log.iter().any(|entry| entry.action == "connection.create" && entry.subject == "shop"),
+        "{log:?}"
+    );
+    assert!(!format!("{log:?}").contains("NeverOnAnyPage"));
+}
+
+#[tokio::test]
+async fn a_bad_key_or_name_says_what_to_do() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    here.connection("taken").await;
+    here.stripe.now_says(Says::KeyRefused);
+    let cases = [
+        ("shop", "pk_test_1", "use a restricted key"),
+        ("shop", "hello", "no Stripe API key"),
+        ("shop", SECRET_KEY, "Stripe refused the key"),
+        ("taken", SECRET_KEY, "exists already"),
+        ("No <b>", SECRET_KEY, "field-problem"),
+    ];
+    for (name, key, words) in cases {
+        let answer =
+            here.post("/admin/connections/new/stripe/key", &admin, &[("name", name), ("key", key)]).await;
+        assert!(answer.page(StatusCode::UNPROCESSABLE_ENTITY).contains(words), "{words}: {}", answer.body);
+        assert!(!answer.body.contains("<b>"), "{}", answer.body);
+    }
+    assert_eq!(here.store.connections().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_key_is_taken_with_a_word_about_it() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", "sk_test_NeverOnAnyPage")];
+    let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    let list = here.get(done.location(), Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("a restricted key with read permissions is enough"));
+}
+
+#[tokio::test]
+async fn a_connection_in_trouble_is_mended_through_its_name() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    let why = "Stripe refused the key.".to_owned();
+    here.store.set_status(&connection.id, &Status::ReauthenticationRequired { why }).await.unwrap();
+    let list = here.get("/admin/connections", Some(&admin)).await;
+    assert!(
+        list.page(StatusCode::OK)
+            .contains("<a href=\"/admin/connections/new/stripe?connection=shop\">shop</a>")
+    );
+    let state = leave(&here, &admin, &[("connection", "shop")]).await;
+    let back = come_back(&here, &admin, &format!("state={state}&code=ac_2")).await;
+    assert_eq!(back.location(), "/admin/connections?reconnected=shop");
+    let mended = here.store.connection_named("shop").await.unwrap().unwrap();
+    assert_eq!((mended.id, mended.status), (connection.id, Status::Connecting));
+}
+
+#[tokio::test]
+async fn another_accounts_key_does_not_mend_a_connection() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    here.connection("shop").await;
+    let fields = [("connection", "shop"), ("key", "rk_test_other")];
+    let refused = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("sign in to that account instead"));
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), SECRET_KEY);
+}
+
+#[tokio::test]
+async fn a_copy_that_does_not_begin_is_told() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    *here.sync.refuses.lock().unwrap() = Some("The warehouse is locked.".to_owned());
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+    let list = here.get(back.location(), Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("its first copy has not begun"), "{}", list.body);
+}
+
+#[tokio::test]
+async fn the_message_cannot_be_made_up_by_a_link() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    for query in ["connected=nothing", "connected=%3Cb%3E", "deleted=%3Cb%3Ex", "reconnected=x"] {
+        let list = here.get(&format!("/admin/connections?{query}"), Some(&admin)).await;
+        assert!(!list.page(StatusCode::OK).contains("class=\"flash"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_who_signs_in_on_the_way_back_is_refused() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let reader = here.user(Role::ReadOnly).await;
+    let back = come_back(&here, &reader, &format!("state={state}&code=ac_1")).await;
+    back.page(StatusCode::FORBIDDEN);
+    nothing_happened(&here).await;
+}

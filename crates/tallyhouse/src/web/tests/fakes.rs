@@ -1,0 +1,164 @@
+//! What lies behind the pages, scripted.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use futures::future::{BoxFuture, FutureExt};
+use secrecy::{ExposeSecret, SecretString};
+use stripe_api::{Account, Clock};
+use tokio::sync::watch;
+
+use crate::web::{
+    AccessError, Card, Granted, Numbers, NumbersError, ProgressView, StartError, StripeAccess, SyncControl,
+};
+
+/// 2026-11-23 12:00 UTC, until moved.
+const BEGIN: i64 = 1_795_435_200;
+
+/// A clock that is moved by hand.
+#[derive(Debug, Default)]
+pub(super) struct FakeClock(AtomicI64);
+
+impl FakeClock {
+    pub(super) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(BEGIN + self.0.load(Ordering::Relaxed), 0).unwrap()
+    }
+}
+
+/// Notes what was started and stopped, and shows what it is told.
+#[derive(Debug, Default)]
+pub(super) struct FakeSync {
+    pub(super) did: Mutex<Vec<String>>,
+    pub(super) refuses: Mutex<Option<String>>,
+    progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
+}
+
+impl FakeSync {
+    pub(super) fn show(&self, connection: &str, view: ProgressView) {
+        let mut all = self.progress.lock().unwrap();
+        all.entry(connection.to_owned()).or_default().send_replace(view);
+    }
+
+    pub(super) fn did(&self) -> Vec<String> {
+        self.did.lock().unwrap().clone()
+    }
+}
+
+impl SyncControl for FakeSync {
+    fn start<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<(), StartError>> {
+        if let Some(why) = self.refuses.lock().unwrap().clone() {
+            return async { Err(StartError { why }) }.boxed();
+        }
+        self.did.lock().unwrap().push(format!("start {connection}"));
+        async { Ok(()) }.boxed()
+    }
+
+    fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
+        self.did.lock().unwrap().push(format!("stop {connection}"));
+        async {}.boxed()
+    }
+
+    fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {
+        let receiver = self.progress.lock().unwrap().entry(connection.to_owned()).or_default().subscribe();
+        async { receiver }.boxed()
+    }
+}
+
+/// Gives the cards it is told.
+#[derive(Debug, Default)]
+pub(super) struct FakeNumbers(pub(super) Mutex<Vec<Card>>, pub(super) Mutex<Option<String>>);
+
+impl Numbers for FakeNumbers {
+    fn home<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
+        let answer = match self.1.lock().unwrap().clone() {
+            Some(why) => Err(NumbersError { why }),
+            None => Ok(self.0.lock().unwrap().clone()),
+        };
+        async { answer }.boxed()
+    }
+}
+
+/// What Stripe says to the next code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Says {
+    #[default]
+    Welcome,
+    CodeSpent,
+    UnknownClient,
+    NetworkDown,
+    LiveData,
+    AnotherAccount,
+    KeyRefused,
+}
+
+/// A Stripe that says what it is told, and notes the codes it saw.
+#[derive(Debug, Default)]
+pub(super) struct FakeStripe {
+    pub(super) says: Mutex<Says>,
+    pub(super) codes: Mutex<Vec<String>>,
+}
+
+impl FakeStripe {
+    pub(super) fn now_says(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
+    pub(super) fn codes(&self) -> usize {
+        self.codes.lock().unwrap().len()
+    }
+
+    fn answer(&self, code: &SecretString) -> Result<Granted, AccessError> {
+        self.codes.lock().unwrap().push(code.expose_secret().to_owned());
+        let granted = |account: &str, livemode| Granted {
+            account_id: account.to_owned(),
+            livemode,
+            credentials: SecretString::from(super::SECRET_KEY),
+        };
+        match *self.says.lock().unwrap() {
+            Says::Welcome | Says::KeyRefused => Ok(granted("acct_1", false)),
+            Says::LiveData => Ok(granted("acct_1", true)),
+            Says::AnotherAccount => Ok(granted("acct_2", false)),
+            Says::CodeSpent => Err(AccessError::CodeSpent),
+            Says::UnknownClient => Err(AccessError::UnknownClient),
+            Says::NetworkDown => Err(AccessError::Unreachable("no route".into())),
+        }
+    }
+}
+
+impl StripeAccess for FakeStripe {
+    fn account<'a>(&'a self, _: &'a SecretString) -> BoxFuture<'a, Result<Account, AccessError>> {
+        let answer = match *self.says.lock().unwrap() {
+            Says::KeyRefused => {
+                Err(AccessError::Refused { why: "Invalid API Key provided: [key]".to_owned() })
+            }
+            Says::NetworkDown => Err(AccessError::Unreachable("no route".into())),
+            Says::Welcome | Says::CodeSpent | Says::UnknownClient | Says::LiveData | Says::AnotherAccount => {
+                Ok(Account {
+                    id: "acct_1".to_owned(),
+                    name: Some("Shop <b>One</b>".to_owned()),
+                    country: None,
+                    default_currency: None,
+                    time_zone: None,
+                })
+            }
+        };
+        async { answer }.boxed()
+    }
+
+    fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {
+        let answer = self.answer(code);
+        async { answer }.boxed()
+    }
+}
