@@ -38,6 +38,12 @@ pub fn resources() -> &'static [&'static Resource] {
     &RESOURCES
 }
 
+/// Every table that is copied: those of resources, each followed by its children's.
+pub fn tables() -> impl Iterator<Item = &'static crate::Table> {
+    let children = |resource: &&'static Resource| resource.children.iter().map(|child| child.table);
+    RESOURCES.into_iter().flat_map(move |resource| std::iter::once(resource.table).chain(children(&resource)))
+}
+
 /// The resource whose objects rest in `table`.
 #[must_use]
 pub fn resource(table: &str) -> Option<&'static Resource> {

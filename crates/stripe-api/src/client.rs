@@ -91,15 +91,7 @@ impl Stripe {
     /// # Errors
     /// When this machine cannot make TLS connections.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StripeError> {
-        // A second installation of the same provider is refused and harmless.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("tallyhouse/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
-            .build()
-            .map_err(|error| StripeError::Network { source: Box::new(error) })?;
+        let http = transport()?;
         let budget = Budget::new(config.rates);
         Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, requests: AtomicU64::new(0) }) })
     }
@@ -180,6 +172,23 @@ impl Stripe {
         }
         Ok(Answer { body, sent_at, request_id: text(&headers, "request-id") })
     }
+}
+
+/// Chooses what encrypts connections, for the whole process; once is enough, again is harmless.
+pub fn install_tls() {
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What carries requests: no redirects, since the key would go with them.
+pub(crate) fn transport() -> Result<reqwest::Client, StripeError> {
+    install_tls();
+    reqwest::Client::builder()
+        .user_agent(concat!("tallyhouse/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(|error| StripeError::Network { source: Box::new(error) })
 }
 
 /// The address stays out of the message: it can hold what people typed.

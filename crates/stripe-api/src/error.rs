@@ -100,12 +100,16 @@ impl StripeError {
         }
     }
 
-    /// The account cannot read this resource: not enabled, or not permitted (trap 23).
+    /// The account cannot read this resource: not enabled, or not permitted (trap 23). One object that is missing
+    /// says nothing about its kind.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
+        let one_object = |code: &Option<String>| code.as_deref() == Some("resource_missing");
         match self {
-            Self::Forbidden { .. } | Self::NotFound { .. } | Self::Invalid { .. } => true,
-            Self::Network { .. }
+            Self::Forbidden { .. } => true,
+            Self::NotFound { code, .. } | Self::Invalid { status: 400, code, .. } => !one_object(code),
+            Self::Invalid { .. }
+            | Self::Network { .. }
             | Self::RateLimited { .. }
             | Self::Unauthorized { .. }
             | Self::Server { .. }
@@ -179,8 +183,14 @@ impl Problem {
 }
 
 /// Stripe's words without keys: it echoes parts of them.
-fn redacted(message: &str) -> String {
-    let is_key = |word: &str| ["sk_", "rk_", "pk_", "whsec_"].iter().any(|prefix| word.contains(prefix));
+pub(crate) fn redacted(message: &str) -> String {
+    const KEYS: [&str; 4] = ["sk_", "rk_", "pk_", "whsec_"];
+    // Short enough to be part of a permission's name: these count at the beginning of a word only.
+    const CODES: [&str; 2] = ["ac_", "rt_"];
+    let bare = |word: &str| word.trim_start_matches(|letter: char| !letter.is_alphanumeric()).to_owned();
+    let is_key = |word: &str| {
+        KEYS.iter().any(|key| word.contains(key)) || CODES.iter().any(|code| bare(word).starts_with(code))
+    };
     message.split(' ').map(|word| if is_key(word) { "[key]" } else { word }).collect::<Vec<_>>().join(" ")
 }
 

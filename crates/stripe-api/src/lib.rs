@@ -1,11 +1,12 @@
 //! How Stripe is asked: transport, rate budgets, retries.
 //!
-//! Reading only, by construction: the one verb is GET. A request that returns has been paced by the account's budget
+//! An account is only read, by construction: the one verb of [`Stripe`] is GET. [`Connect`] asks for access and gives it back. A request that returns has been paced by the account's budget
 //! and repeated as often as makes sense; an error says what happened and whether asking again later can help.
 
 mod account;
 mod budget;
 mod client;
+mod connect;
 mod error;
 mod key;
 
@@ -13,7 +14,8 @@ use chrono::{DateTime, Utc};
 
 pub use account::Account;
 pub use budget::Rates;
-pub use client::{Answer, Config, RetryPolicy, Stripe};
+pub use client::{Answer, Config, RetryPolicy, Stripe, install_tls};
+pub use connect::{Connect, ConnectError, Grant};
 pub use error::{Retry, StripeError};
 pub use key::{BadKey, KeyKind, Mode};
 

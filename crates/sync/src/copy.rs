@@ -149,9 +149,12 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Makes ids unique again, whatever happened, and leaves the table live.
     async fn finish(&self, numbers: &[u32], frontier: Option<i64>) -> Result<TableState, SyncError> {
         let table = self.resource.table;
-        let removed = self.warehouse.seal(self.schema, table).await?;
-        if removed > 0 {
-            tracing::warn!(table = table.name, removed, "removed {removed} rows that were stored twice");
+        let children = self.resource.children.iter().map(|child| child.table);
+        for sealed in std::iter::once(table).chain(children) {
+            let removed = self.warehouse.seal(self.schema, sealed).await?;
+            if removed > 0 {
+                tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
+            }
         }
         let state = TableState::Live { frontier };
         let mut checkpoints = vec![table_checkpoint(table.name, &state)?];

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Feed, Phase, Progress, Slice, SyncError, TableState,
-    change::Changes,
+    Feed, Phase, Progress, Slice, SyncError, TableProgress, TableState,
+    change::{Changes, News},
     copy::{Committed, Copy, batch},
     fetch::Fetch,
     state::{Stored, feed_checkpoint, table_checkpoint},
@@ -111,11 +111,7 @@ impl<W: Warehouse> Engine<W> {
     }
 
     async fn prepare(&self) -> Result<(), SyncError> {
-        let parents = catalog::resources().iter().map(|resource| resource.table);
-        let children = catalog::resources()
-            .iter()
-            .flat_map(|resource| resource.children.iter().map(|child| child.table));
-        Ok(self.warehouse.prepare(&self.schema, parents.chain(children).collect()).await?)
+        Ok(self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?)
     }
 }
 
@@ -163,6 +159,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         mut slices: Vec<Slice>,
     ) -> TableReport {
         let table = resource.table.name;
+        let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
         let frontier = match state {
             Some(TableState::Live { frontier }) => {
                 self.complete(table);
@@ -184,30 +181,34 @@ impl<W: Warehouse> Cycle<'_, W> {
                 self.committed(table, &committed, longest);
             })
             .await;
-        TableReport { table, rows, outcome: self.concluded(table, outcome).await }
+        TableReport { table, rows, outcome: self.concluded(table, outcome, holds_nothing).await }
     }
 
-    /// Turns Stripe's refusal of a resource into a state of the table (trap 23).
+    /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
+    /// that holds rows keeps its state, and goes on from there once Stripe gives it again.
     async fn concluded(
         &self,
         table: &'static str,
         outcome: Result<TableState, SyncError>,
+        holds_nothing: bool,
     ) -> Result<TableState, SyncError> {
         match outcome {
             Ok(state) => {
                 self.complete(table);
                 Ok(state)
             }
-            Err(error) if error.is_unavailable() => {
+            Err(error) if holds_nothing && refuses_list(table, &error) => {
                 let state = TableState::Unavailable { why: error.sentence() };
-                self.halted(table, error.sentence());
+                self.show(table, |shown| {
+                    (shown.unavailable, shown.why) = (true, Some(error.sentence()));
+                });
                 let engine = self.engine;
                 let checkpoint = table_checkpoint(table, &state)?;
                 engine.warehouse.apply(batch(&engine.schema, vec![checkpoint])).await?;
                 Ok(state)
             }
             Err(error) => {
-                self.halted(table, error.sentence());
+                self.show(table, |shown| shown.why = Some(error.sentence()));
                 Err(error)
             }
         }
@@ -217,10 +218,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     async fn apply_changes(&self, feed: &Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
         let Some(events) = catalog::by_object("event") else { return Ok(()) };
         let changes = self.changes();
-        if !is_live(tables, events.table.name) {
-            return Ok(());
-        }
-        let news = changes.news(events, feed).await?;
+        let news = self.news(&changes, events, feed, tables).await?;
         let mut whole = true;
         for resource in
             catalog::resources().iter().filter(|resource| resource.table.name != events.table.name)
@@ -232,22 +230,49 @@ impl<W: Warehouse> Cycle<'_, W> {
                 whole &= matches!(report.outcome, Ok(TableState::Unavailable { .. }));
                 continue;
             };
-            let ids = news.subjects.iter().filter(|subject| subject.object == resource.table.object);
+            let subjects = news.iter().flat_map(|news| &news.subjects);
+            let ids = subjects.filter(|subject| subject.object == resource.table.object);
             let ids: Vec<String> = ids.map(|subject| subject.id.clone()).collect();
             match self.apply_table(&changes, resource, frontier, ids).await {
                 Ok((rows, state)) => (report.rows, report.outcome) = (report.rows + rows, Ok(state)),
                 Err(SyncError::Stopped) => return Err(SyncError::Stopped),
                 Err(error) => {
-                    (whole, report.outcome) = (false, self.concluded(report.table, Err(error)).await);
+                    (whole, report.outcome) = (false, self.concluded(report.table, Err(error), false).await);
                 }
             }
         }
         self.apply_dangling(&changes, tables).await?;
-        if whole {
+        if let Some(news) = news
+            && whole
+        {
             let rows = changes.settle(events, news).await?;
-            self.add(tables, events.table.name, rows);
+            add(tables, events.table.name, rows);
         }
         Ok(())
+    }
+
+    /// What the feed says; nothing while Stripe does not give it, and then new objects are still listed.
+    async fn news(
+        &self,
+        changes: &Changes<'_, W>,
+        events: &'static Resource,
+        feed: &Feed,
+        tables: &mut [TableReport],
+    ) -> Result<Option<News>, SyncError> {
+        if !is_live(tables, events.table.name) {
+            return Ok(None);
+        }
+        match changes.news(events, feed).await {
+            Ok(news) => Ok(Some(news)),
+            Err(error) if error.is_unavailable() => {
+                let outcome = self.concluded(events.table.name, Err(error), false).await;
+                if let Some(report) = tables.iter_mut().find(|report| report.table == events.table.name) {
+                    report.outcome = outcome;
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn apply_table(
@@ -260,11 +285,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         let listed = changes.list_new(resource, frontier).await?;
         let older = ids.into_iter().filter(|id| !listed.ids.contains(id)).collect();
         let rows = listed.rows + changes.reread(resource, older).await?;
-        self.engine.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(resource.table.name) {
-                table.rows += rows;
-            }
-        });
+        self.show(resource.table.name, |shown| shown.rows += rows);
         Ok((rows, listed.state))
     }
 
@@ -283,14 +304,8 @@ impl<W: Warehouse> Cycle<'_, W> {
             .filter(|resource| is_live(tables, resource.table.name))
             .collect();
         let rows = changes.fetch_dangling(&live, customers).await?;
-        self.add(tables, customers.table.name, rows);
+        add(tables, customers.table.name, rows);
         Ok(())
-    }
-
-    fn add(&self, tables: &mut [TableReport], table: &'static str, rows: u64) {
-        if let Some(report) = tables.iter_mut().find(|report| report.table == table) {
-            report.rows += rows;
-        }
     }
 
     fn changes(&self) -> Changes<'_, W> {
@@ -305,8 +320,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     }
 
     fn committed(&self, table: &'static str, committed: &Committed, longest: i64) {
-        self.engine.progress.send_modify(|progress| {
-            let Some(shown) = progress.tables.get_mut(table) else { return };
+        self.show(table, |shown| {
             shown.rows += committed.rows;
             let left = committed.left.saturating_mul(1000) / longest.max(1);
             shown.permille = Some(u32::try_from((1000 - left).clamp(0, 999)).unwrap_or(0));
@@ -314,19 +328,31 @@ impl<W: Warehouse> Cycle<'_, W> {
     }
 
     fn complete(&self, table: &'static str) {
-        self.engine.progress.send_modify(|progress| {
-            let Some(shown) = progress.tables.get_mut(table) else { return };
+        self.show(table, |shown| {
             shown.complete = true;
             shown.permille = Some(1000);
         });
     }
 
-    fn halted(&self, table: &'static str, why: String) {
+    fn show(&self, table: &'static str, change: impl FnOnce(&mut TableProgress)) {
         self.engine.progress.send_modify(|progress| {
-            let Some(shown) = progress.tables.get_mut(table) else { return };
-            shown.why = Some(why);
+            if let Some(shown) = progress.tables.get_mut(table) {
+                change(shown);
+            }
         });
     }
+}
+
+fn add(tables: &mut [TableReport], table: &'static str, rows: u64) {
+    if let Some(report) = tables.iter_mut().find(|report| report.table == table) {
+        report.rows += rows;
+    }
+}
+
+/// A refused list is the table's own; what is refused of one object says nothing about its kind.
+fn refuses_list(table: &str, error: &SyncError) -> bool {
+    let list = catalog::resource(table).map(|resource| resource.list_path);
+    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
 }
 
 fn is_live(tables: &[TableReport], name: &str) -> bool {

@@ -54,10 +54,12 @@ impl Fetch {
         let ask = slice.ask();
         let fixed = resource.list_params.iter().map(|&(name, value)| (name, value.to_owned()));
         let query: Vec<_> = fixed.chain(ask.query).collect();
-        let fetched = match self.page(resource, &query, &ask.skip, decoder).await {
+        let mut fetched = match self.page(resource, &query, &ask.skip, decoder).await {
             Ok(fetched) => fetched,
             Err(error) => return Ok((None, lost_cursor(slice, error)?)),
         };
+        // Past this point the page's rows are in the decoder: a cursor that a nested list lost must not bring them again.
+        self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
         if fetched.page.keys.is_empty() && fetched.page.has_more {
             return Err(SyncError::Stuck { path: resource.list_path.to_owned() });
         }
@@ -104,8 +106,7 @@ impl Fetch {
         }
     }
 
-    /// A page with its nested lists completed. Only the page itself is asked for again when it was cut: once its rows
-    /// are in the decoder, another try would double them.
+    /// A page, asked for again when it was cut. When it fails, no row was added.
     async fn page(
         &self,
         resource: &'static Resource,
@@ -114,17 +115,15 @@ impl Fetch {
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
         let mut attempt = 1;
-        let mut fetched = loop {
+        loop {
             match self.try_page(resource, query, skip, decoder).await {
                 Err(SyncError::Decode { source, path }) if source.is_syntax() && attempt < ATTEMPTS => {
                     tracing::debug!(path, attempt, "Stripe's answer was cut; asking again");
                     attempt += 1;
                 }
-                other => break other?,
+                other => return other,
             }
-        };
-        self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
-        Ok(fetched)
+        }
     }
 
     /// The page itself. When it fails, no row was added.

@@ -20,4 +20,4 @@ pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
 pub use slice::{Ask, Position, Slice};
-pub use state::{Feed, TableState};
+pub use state::{Feed, TableState, table_states};

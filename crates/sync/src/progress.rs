@@ -19,7 +19,7 @@ pub enum Phase {
 }
 
 /// A table within a running cycle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TableProgress {
     /// Rows written in this cycle.
     pub rows: u64,
@@ -27,6 +27,8 @@ pub struct TableProgress {
     pub permille: Option<u32>,
     /// The first copy of the table is complete.
     pub complete: bool,
+    /// Stripe does not give it: not enabled, or not permitted.
+    pub unavailable: bool,
     /// Why the table does not go on.
     pub why: Option<String>,
 }
@@ -43,12 +45,10 @@ pub struct Progress {
 impl Progress {
     /// Before the first page.
     #[must_use]
-    pub fn starting(tables: impl IntoIterator<Item = &'static str>) -> Self {
-        let nothing = TableProgress { rows: 0, permille: None, complete: false, why: None };
-        Self {
-            phase: Phase::Starting,
-            tables: tables.into_iter().map(|table| (table, nothing.clone())).collect(),
-        }
+    pub fn starting() -> Self {
+        let tables =
+            catalog::resources().iter().map(|resource| (resource.table.name, TableProgress::default()));
+        Self { phase: Phase::Starting, tables: tables.collect() }
     }
 
     /// Rows written in this cycle, all tables together.

@@ -70,6 +70,14 @@ impl Stored {
     }
 }
 
+/// Where each table stands, by its name, as the checkpoints of a connection say.
+///
+/// # Errors
+/// When another version of the program wrote them.
+pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
+    Ok(Stored::read(checkpoints)?.tables)
+}
+
 pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {
     checkpoint(format!("table/{table}"), state)
 }

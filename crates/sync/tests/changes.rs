@@ -139,13 +139,12 @@ async fn connected(world: Small, faults: FaultScript) -> Copied {
     #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
     tokio::spawn(async move { sim.serve(listener, CancellationToken::new()).await });
     let warehouse = Arc::new(Memory::new());
-    let tables = catalog::resources().iter().map(|resource| resource.table.name);
     let clock = Ticking(AtomicI64::new(BEGAN * 1000));
     let engine = Engine {
         stripe: Stripe::new(config, Arc::new(clock)).unwrap(),
         warehouse: Arc::clone(&warehouse),
         schema: "stripe".parse::<SchemaName>().unwrap(),
-        progress: watch::channel(Progress::starting(tables)).0,
+        progress: watch::channel(Progress::starting()).0,
         options: Options::default(),
     };
     Copied { world, warehouse, engine }

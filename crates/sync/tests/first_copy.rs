@@ -68,12 +68,11 @@ fn engine(running: &Running, warehouse: &Arc<Memory>, width: usize) -> Engine<Me
         },
     };
     let clock = At(DateTime::from_timestamp(running.world.now(), 0).unwrap());
-    let tables = catalog::resources().iter().map(|resource| resource.table.name);
     Engine {
         stripe: Stripe::new(config, Arc::new(clock)).unwrap(),
         warehouse: Arc::clone(warehouse),
         schema: schema(),
-        progress: watch::channel(Progress::starting(tables)).0,
+        progress: watch::channel(Progress::starting()).0,
         options: Options { slices: width, pages: 2, reads: 4 },
     }
 }

@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use stripe_api::{Clock, Rates, RetryPolicy, Stripe};
 use stripe_sim::{
-    DEMO_KEY, Sim, SimOptions,
+    DEMO_KEY, Fault, FaultScript, Sim, SimOptions,
     story::{Story, StorySpec},
     world::World,
 };
-use sync::{Engine, Options, Progress};
+use sync::{Engine, Options, Progress, TableState};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use warehouse::{Memory, SchemaName};
@@ -32,6 +32,7 @@ impl Clock for Worlds {
 
 struct Copy {
     story: Arc<Story>,
+    sim: Sim,
     warehouse: Arc<Memory>,
     engine: Engine<Memory>,
 }
@@ -48,17 +49,19 @@ async fn connected() -> Copy {
         retry: RetryPolicy { attempts: 3, base: Duration::from_millis(1), longest: Duration::from_millis(5) },
     };
     #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
-    tokio::spawn(async move { sim.serve(listener, CancellationToken::new()).await });
+    tokio::spawn({
+        let sim = sim.clone();
+        async move { sim.serve(listener, CancellationToken::new()).await }
+    });
     let warehouse = Arc::new(Memory::new());
-    let tables = catalog::resources().iter().map(|resource| resource.table.name);
     let engine = Engine {
         stripe: Stripe::new(config, Arc::new(Worlds(Arc::clone(&story)))).unwrap(),
         warehouse: Arc::clone(&warehouse),
         schema: "stripe".parse::<SchemaName>().unwrap(),
-        progress: watch::channel(Progress::starting(tables)).0,
+        progress: watch::channel(Progress::starting()).0,
         options: Options::default(),
     };
-    Copy { story, warehouse, engine }
+    Copy { story, sim, warehouse, engine }
 }
 
 impl Copy {
@@ -188,4 +191,53 @@ async fn trap_11_and_12_hand_made_changes_are_followed() {
     copy.cycle().await;
     copy.assert_equal();
     assert_eq!(copy.copied("customer")[&ids[1]], None, "a deleted customer keeps a tombstone");
+}
+
+/// One cycle in which Stripe answers `path` with `status`; the failed tables.
+async fn refused(copy: &Copy, path: &str, status: u16) -> Vec<&'static str> {
+    copy.sim.set_faults(FaultScript::new().always(path, Fault::status(status)));
+    let report = copy.engine.run(&CancellationToken::new()).await.unwrap();
+    copy.sim.set_faults(FaultScript::new());
+    report.failed().map(|(table, _)| table).collect()
+}
+
+#[tokio::test]
+async fn trap_23_a_table_that_is_refused_for_a_while_goes_on_where_it_was() {
+    let copy = connected().await;
+    copy.cycle().await;
+    copy.story.advance(5 * 86_400);
+    assert_eq!(refused(&copy, "/v1/invoices", 403).await, ["invoices"]);
+    copy.story.advance(5 * 86_400);
+    copy.cycle().await;
+    copy.assert_equal();
+}
+
+#[tokio::test]
+async fn trap_23_without_events_new_objects_still_come() {
+    let copy = connected().await;
+    copy.sim.set_faults(FaultScript::new().always("/v1/events", Fault::status(403)));
+    copy.cycle().await;
+    let charge = copy.story.create_charge();
+    let report = copy.engine.run(&CancellationToken::new()).await.unwrap();
+    let events = report.tables.iter().find(|table| table.table == "events").unwrap();
+    assert!(matches!(events.outcome, Ok(TableState::Unavailable { .. })), "{events:?}");
+    assert!(copy.copied("charge").contains_key(&charge));
+}
+
+#[tokio::test]
+async fn trap_23_events_that_are_refused_later_fail_only_themselves() {
+    let copy = connected().await;
+    copy.cycle().await;
+    copy.story.advance(86_400);
+    assert_eq!(refused(&copy, "/v1/events", 403).await, ["events"]);
+    copy.cycle().await;
+    copy.assert_equal();
+}
+
+#[tokio::test]
+async fn trap_12_a_nested_list_that_is_gone_meanwhile_doubles_nothing_and_hides_no_table() {
+    let copy = connected().await;
+    assert_eq!(refused(&copy, "/v1/invoices/", 404).await, ["invoices"]);
+    copy.cycle().await;
+    copy.assert_equal();
 }
