@@ -229,6 +229,22 @@ impl Store {
         found(done.rows_affected())
     }
 
+    /// As [`Self::set_status`], but a connection that a user paused meanwhile stays so; none is no failure.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored.
+    pub async fn set_status_unless_paused(&self, id: &str, status: &Status) -> Result<(), StoreError> {
+        sqlx::query("UPDATE connections SET status = $2 WHERE id = $1 AND status <> $3")
+            .bind(id)
+            .bind(status.text()?)
+            .bind(Status::Paused.text()?)
+            .execute(&self.pool)
+            .await
+            .doing("set a connection's status")?;
+        Ok(())
+    }
+
     /// Notes that an update began.
     ///
     /// # Errors

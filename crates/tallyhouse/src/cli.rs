@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// Self-hosted commerce intelligence for Stripe.
 #[derive(Debug, Parser)]
@@ -22,6 +23,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the pages and keep the tables up to date.
+    Serve,
+    /// Try everything with a simulated Stripe: nothing to configure, nothing kept.
+    Demo(Demo),
+    /// Look for what keeps this installation from working, and say what to do about it.
+    Doctor,
     /// Join a Stripe account to this installation.
     Connect {
         /// What to connect to.
@@ -100,7 +107,7 @@ pub struct Query {
 }
 
 /// How rows are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Format {
     /// For people.
     Table,
@@ -119,18 +126,52 @@ pub enum ConfigAction {
     Check,
 }
 
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Address of the pages.
+    #[arg(long, default_value = "127.0.0.1:8420")]
+    pub listen: SocketAddr,
+    /// Address of the simulated Stripe.
+    #[arg(long, default_value = "127.0.0.1:8421")]
+    pub sim_listen: SocketAddr,
+    /// The business stands still, so that numbers can be compared.
+    #[arg(long)]
+    pub still: bool,
+    /// What the business is like.
+    #[command(flatten)]
+    pub story: Story,
+}
+
 /// Options of `sim`.
 #[derive(Debug, Args)]
 pub struct Sim {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:8421")]
     pub listen: SocketAddr,
-    /// Charges of the simulated business; a tenth as many customers.
-    #[arg(long, default_value_t = 20_000)]
-    pub charges: u64,
+    /// What the business is like.
+    #[command(flatten)]
+    pub story: Story,
+    /// Instead of a business that lives, so many charges made up as they are asked for, and a tenth as many customers.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customers", "months"])]
+    pub charges: Option<u64>,
     /// No limit on requests.
     #[arg(long)]
     pub unlimited: bool,
+    /// So many of 100 requests meet a fault: refused, failed, cut or lost.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub faults: u8,
+}
+
+/// A simulated business.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Story {
+    /// About how many customers have come by now.
+    #[arg(long, default_value_t = 400)]
+    pub customers: u32,
+    /// How long it has been going.
+    #[arg(long, default_value_t = 24)]
+    pub months: u32,
     /// The same seed gives the same business.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,

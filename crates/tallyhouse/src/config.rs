@@ -1,11 +1,17 @@
 //! Configuration: defaults, then one TOML file, then the environment, then flags. The only place that reads the
 //! environment.
 
+mod sections;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
+use store::MasterKey;
+use stripe_api::{KeyKind, Mode};
+
+pub use sections::{OauthScope, Security, Server, Stripe, Updates, Warehouse};
 
 /// Environment variables that configure: `TALLYHOUSE__SECTION__KEY`.
 const PREFIX: &str = "TALLYHOUSE__";
@@ -13,65 +19,44 @@ const PREFIX: &str = "TALLYHOUSE__";
 const FILE: &str = "tallyhouse.toml";
 
 /// Everything that can be configured.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The folder that holds the warehouse, the connections and the key that seals them.
     pub data_dir: PathBuf,
+    /// Where the pages are and how they tell time.
+    pub server: Server,
+    /// When tables are brought up to date.
+    pub updates: Updates,
+    /// What seals credentials.
+    pub security: Security,
     /// Where Stripe lives and how it may be asked.
     pub stripe: Stripe,
     /// How the warehouse may use the machine.
     pub warehouse: Warehouse,
 }
 
-/// Where Stripe lives and how it may be asked.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Stripe {
-    /// Stripe's API.
-    pub api_url: Url,
-    /// Requests a second, all together. Stripe allows 100 for a live account and 25 for a sandbox.
-    pub requests_per_second: u32,
-    /// Requests a second to one endpoint. Stripe allows 25.
-    pub requests_per_second_per_endpoint: u32,
-    /// Requests under way at once.
-    pub concurrent_requests: u32,
-}
-
-/// How the warehouse may use the machine.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Warehouse {
-    /// Memory that DuckDB may take, in megabytes.
-    pub memory_limit_mb: u32,
-    /// Threads that DuckDB may take.
-    pub threads: u16,
+/// A Stripe Connect platform: what is needed to send people to Stripe and to trade what they come back with.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// `ca_...`
+    pub client_id: String,
+    /// Its secret key.
+    pub key: SecretString,
+    /// The key is a live one.
+    pub livemode: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("tallyhouse-data"),
+            server: Server::default(),
+            updates: Updates::default(),
+            security: Security::default(),
             stripe: Stripe::default(),
             warehouse: Warehouse::default(),
         }
-    }
-}
-
-impl Default for Stripe {
-    fn default() -> Self {
-        Self {
-            api_url: known("https://api.stripe.com"),
-            requests_per_second: 80,
-            requests_per_second_per_endpoint: 24,
-            concurrent_requests: 24,
-        }
-    }
-}
-
-impl Default for Warehouse {
-    fn default() -> Self {
-        Self { memory_limit_mb: 128, threads: 2 }
     }
 }
 
@@ -123,13 +108,65 @@ impl Config {
         self.data_dir.join("tallyhouse.sqlite")
     }
 
-    /// The key that seals credentials.
+    /// The file with the key that seals credentials, when the configuration names no other place.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
         self.data_dir.join("master.key")
     }
 
+    /// The socket on which a running server answers other commands.
+    #[must_use]
+    pub fn socket_file(&self) -> PathBuf {
+        self.data_dir.join("tallyhouse.sock")
+    }
+
+    /// The key that seals credentials; made at the first start when the configuration names none.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no key, or others may read its file.
+    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+        let Security { master_key, master_key_file } = &self.security;
+        match (master_key, master_key_file) {
+            (Some(key), _) => MasterKey::from_text(key.expose_secret()).context("security.master_key"),
+            (None, Some(path)) if !path.exists() => {
+                bail!("security.master_key_file names {}, which does not exist", path.display())
+            }
+            (None, Some(path)) => Ok(MasterKey::load_or_create(path)?),
+            (None, None) => Ok(MasterKey::load_or_create(&self.key_file())?),
+        }
+    }
+
+    /// The Connect platform, when one is configured.
+    ///
+    /// # Errors
+    /// When only half of it is there, or its key is none.
+    pub fn platform(&self) -> anyhow::Result<Option<Platform>> {
+        let Stripe { client_id, platform_key, platform_key_file, .. } = &self.stripe;
+        let key = secret(platform_key.as_ref(), platform_key_file.as_deref(), "stripe.platform_key")?;
+        let (client_id, key) = match (client_id, key) {
+            (Some(client_id), Some(key)) => (client_id.clone(), key),
+            (None, None) => return Ok(None),
+            (Some(_), None) => {
+                bail!("stripe.client_id needs stripe.platform_key (or platform_key_file) beside it")
+            }
+            (None, Some(_)) => bail!("stripe.platform_key needs stripe.client_id beside it"),
+        };
+        let kind = KeyKind::parse(&key).context("stripe.platform_key")?;
+        Ok(Some(Platform { client_id, key, livemode: kind.mode == Mode::Live }))
+    }
+
     fn check(&self) -> anyhow::Result<()> {
+        one_of(
+            self.security.master_key.is_some(),
+            self.security.master_key_file.is_some(),
+            "security.master_key",
+        )?;
+        self.platform()?;
+        if let Some(url) = &self.server.public_url
+            && (!matches!(url.scheme(), "http" | "https") || !url.has_host() || url.path() != "/")
+        {
+            bail!("server.public_url must be like https://tallyhouse.example.com, without a path");
+        }
         let Stripe { requests_per_second, requests_per_second_per_endpoint, concurrent_requests, .. } =
             self.stripe;
         if requests_per_second == 0 || requests_per_second_per_endpoint == 0 || concurrent_requests == 0 {
@@ -161,8 +198,12 @@ fn read_file(flags: &Flags, variables: &[(String, String)]) -> anyhow::Result<to
 fn parse_file(path: &Path) -> anyhow::Result<toml::Table> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("could not read the configuration file {}", path.display()))?;
-    let explained =
-        |error: toml::de::Error| anyhow::anyhow!("{} is not a valid configuration:\n{error}", path.display());
+    // The line itself stays out: it can hold a key.
+    let explained = |error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow::anyhow!("{}, line {line}: {}", path.display(), error.message())
+    };
     toml::from_str::<Config>(&text).map_err(explained)?;
     toml::from_str(&text).map_err(explained)
 }
@@ -190,9 +231,24 @@ fn set(table: &mut toml::Table, name: &str, value: String) -> anyhow::Result<()>
     Ok(())
 }
 
-#[expect(clippy::expect_used, reason = "only called with addresses that are part of the program")]
-fn known(address: &str) -> Url {
-    Url::parse(address).expect("a known address parses")
+/// A secret that is given as it is or in a file.
+fn secret(
+    given: Option<&SecretString>,
+    file: Option<&Path>,
+    name: &str,
+) -> anyhow::Result<Option<SecretString>> {
+    one_of(given.is_some(), file.is_some(), name)?;
+    let Some(path) = file else { return Ok(given.cloned()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read {}, named by {name}_file", path.display()))?;
+    Ok(Some(SecretString::from(text.trim().to_owned())))
+}
+
+fn one_of(given: bool, file: bool, name: &str) -> anyhow::Result<()> {
+    if given && file {
+        bail!("{name} and {name}_file are both set; keep one");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -230,6 +286,20 @@ mod tests {
         let text = format!("{error:#}");
         assert!(text.contains("line 3"), "{text}");
         assert!(text.contains("api_ulr"), "{text}");
+    }
+
+    #[test]
+    fn a_mistake_does_not_show_the_secret_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        for text in
+            ["[stripe]\nplatfrom_key = \"sk_live_Hidden\"\n", "[stripe]\nplatform_key = \"sk_live_Hidden\n"]
+        {
+            std::fs::write(&file, text).unwrap();
+            let flags = Flags { file: Some(file.clone()), data: None };
+            let said = format!("{:#}", Config::from_sources(&flags, Vec::new()).unwrap_err());
+            assert!(said.contains("line 2") && !said.contains("Hidden"), "{said}");
+        }
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! `tallyhouse connect stripe`: joins an account by its API key.
 
-use std::{io::Read, process::ExitCode};
+use std::{io::Read, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use secrecy::SecretString;
 use store::{How, NewConnection};
-use stripe_api::{Clock, KeyKind, Mode};
+use stripe_api::{Clock, KeyKind, Mode, RetryPolicy};
 use warehouse::SchemaName;
 
 use crate::{
     cli,
     clock::SystemClock,
-    commands::{open_store, stripe},
     config::Config,
+    installation::{open_store, stripe},
     output::Output,
 };
 
@@ -30,7 +30,10 @@ pub(crate) async fn run(
     if kind.mode == Mode::Live && !kind.restricted {
         output.remark("note: this is a live secret key; a restricted read-only key is enough");
     }
-    let account = stripe(&config, key.clone())?.account().await.context("could not connect to Stripe")?;
+    let account = stripe(&config.stripe, key.clone(), RetryPolicy::default(), Arc::new(SystemClock))?
+        .account()
+        .await
+        .context("could not connect to Stripe")?;
     let store = open_store(&config).await?;
     let account_name = account.name.unwrap_or_else(|| account.id.clone());
     let new = NewConnection {

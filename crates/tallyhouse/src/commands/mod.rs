@@ -1,28 +1,28 @@
 //! What the commands do.
 
 mod connect;
+mod demo;
+mod doctor;
 mod query;
+mod serve;
 mod sim;
 mod status;
 mod sync;
 
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::{future::Future, process::ExitCode};
 
 use anyhow::Context;
 use clap::CommandFactory;
-use secrecy::SecretString;
-use store::{MasterKey, Store};
-use stripe_api::{Rates, RetryPolicy, Stripe};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use warehouse::{DuckDb, DuckOptions};
 
 use crate::{
     cli::{Cli, Command, ConfigAction, Source},
-    clock::SystemClock,
     config::{Config, Flags},
     output::Output,
 };
+
+pub(crate) use query::answer;
 
 /// Some tables failed, the rest is done.
 pub(crate) const SOME_TABLES_FAILED: u8 = 3;
@@ -54,6 +54,9 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
             output.remark("the configuration is in order");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Serve => block_on(serve::run(Config::load(&flags)?, output)),
+        Command::Demo(options) => block_on(demo::run(flags, options, output)),
+        Command::Doctor => block_on(doctor::run(Config::load(&flags)?, output)),
         Command::Sim(options) => block_on(sim::run(options, output)),
         Command::Connect { source: Source::Stripe(options) } => {
             block_on(connect::run(Config::load(&flags)?, options, output))
@@ -71,39 +74,6 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
         .build()
         .context("could not start")?;
     runtime.block_on(command)
-}
-
-/// Opens the connections of the data folder, and makes the folder if need be.
-pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    make_folder(config)?;
-    let key = MasterKey::load_or_create(&config.key_file())?;
-    Ok(Store::open(&config.store_file(), key).await?)
-}
-
-/// How to ask Stripe with `key`.
-pub(crate) fn stripe(config: &Config, key: SecretString) -> anyhow::Result<Stripe> {
-    let options = &config.stripe;
-    let rates = Rates {
-        per_second: options.requests_per_second,
-        per_endpoint: options.requests_per_second_per_endpoint,
-        concurrent: options.concurrent_requests,
-    };
-    let retry = RetryPolicy::default();
-    let config = stripe_api::Config { api_url: options.api_url.clone(), key, account: None, rates, retry };
-    Ok(Stripe::new(config, Arc::new(SystemClock))?)
-}
-
-fn make_folder(config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))
-}
-
-/// Opens the warehouse of the data folder, and makes the folder if need be.
-pub(crate) fn open_warehouse(config: &Config) -> anyhow::Result<Arc<DuckDb>> {
-    make_folder(config)?;
-    let options =
-        DuckOptions { memory_limit_mb: config.warehouse.memory_limit_mb, threads: config.warehouse.threads };
-    Ok(Arc::new(DuckDb::open(config.warehouse_file(), options)?))
 }
 
 /// Cancelled when the person presses Ctrl-C or the machine asks the program to end.

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Map, Value as Json};
-use warehouse::{QueryTable, Value};
+use warehouse::{QueryTable, Reader, Value};
 
 use crate::{
     cli::{self, Format},
-    commands::open_warehouse,
     config::Config,
+    installation::open_warehouse,
+    local::{Answered, Ask, Client},
     output::Output,
 };
 
@@ -18,23 +19,34 @@ use crate::{
 const MOST: usize = 1_000_000;
 
 pub(crate) async fn run(config: Config, options: cli::Query, output: Output) -> anyhow::Result<ExitCode> {
-    let warehouse = open_warehouse(&config)?;
-    let reader = warehouse.reader()?.with_row_limit(MOST);
-    if let Format::Parquet = options.format {
-        let path = options.output.context("--format parquet needs --output FILE")?;
-        reader.export_parquet(&options.sql, &path).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows = reader.query(&options.sql, Vec::new()).await?;
-    match options.format {
-        Format::Csv => output.bytes(csv(&rows).as_bytes())?,
-        Format::Json => output.line(&serde_json::to_string_pretty(&objects(&rows))?)?,
-        Format::Table | Format::Parquet => output.line(&table(&rows).to_string())?,
-    }
-    if rows.truncated {
+    let path =
+        options.output.map(std::path::absolute).transpose().context("could not tell the working folder")?;
+    let ask = Ask { sql: options.sql, format: options.format, output: path };
+    let answered = match Client::find(&config).await? {
+        Some(server) => server.query(&ask).await?,
+        None => answer(&open_warehouse(&config)?.reader()?, &ask).await?,
+    };
+    output.bytes(answered.text.as_bytes())?;
+    if answered.truncated {
         output.remark(&format!("only the first {MOST} rows are shown; use --format parquet for all"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the warehouse.
+pub(crate) async fn answer(reader: &Reader, ask: &Ask) -> anyhow::Result<Answered> {
+    if let Format::Parquet = ask.format {
+        let path = ask.output.as_deref().context("--format parquet needs --output FILE")?;
+        reader.export_parquet(&ask.sql, path).await?;
+        return Ok(Answered { text: String::new(), truncated: false });
+    }
+    let rows = reader.with_row_limit(MOST).query(&ask.sql, Vec::new()).await?;
+    let text = match ask.format {
+        Format::Csv => csv(&rows),
+        Format::Json => serde_json::to_string_pretty(&objects(&rows))? + "\n",
+        Format::Table | Format::Parquet => format!("{}\n", table(&rows)),
+    };
+    Ok(Answered { text, truncated: rows.truncated })
 }
 
 fn table(rows: &QueryTable) -> Table {

@@ -2,42 +2,44 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-use warehouse::{SchemaName, Warehouse};
+use sync::TableState;
 
-use crate::{cli, commands::open_warehouse, config::Config, output::Output};
-
-#[derive(Serialize)]
-struct Line {
-    table: &'static str,
-    rows: u64,
-    state: serde_json::Value,
-}
+use crate::{
+    cli,
+    config::Config,
+    installation::open_warehouse,
+    local::Client,
+    output::Output,
+    updates::{Standing, standings},
+};
 
 pub(crate) async fn run(config: Config, options: cli::Status, output: Output) -> anyhow::Result<ExitCode> {
-    let schema: SchemaName = options.connection.parse()?;
-    let warehouse = open_warehouse(&config)?;
-    let checkpoints = warehouse.checkpoints(&schema).await?;
-    let mut lines = Vec::new();
-    for resource in catalog::resources() {
-        let table = resource.table;
-        let key = format!("table/{}", table.name);
-        let stored = checkpoints.iter().find(|checkpoint| checkpoint.key == key);
-        let Some(state) = stored.and_then(|checkpoint| checkpoint.value.clone()) else { continue };
-        lines.push(Line { table: table.name, rows: warehouse.count(&schema, table).await?, state });
-    }
+    let name = &options.connection;
+    let standings = match Client::find(&config).await? {
+        Some(server) => server.status(name).await?,
+        None => {
+            let warehouse = open_warehouse(&config)?;
+            standings(&warehouse, &warehouse.reader()?, name).await?
+        }
+    };
     if options.json {
-        output.line(&serde_json::to_string_pretty(&lines)?)?;
-    } else if lines.is_empty() {
-        output.line(&format!(
-            "nothing is copied yet; run: tallyhouse sync --connection {}",
-            options.connection
-        ))?;
+        output.line(&serde_json::to_string_pretty(&standings)?)?;
+    } else if standings.is_empty() {
+        output.line(&format!("nothing is copied yet; run: tallyhouse sync --connection {name}"))?;
     } else {
-        for line in &lines {
-            let state = line.state.get("state").and_then(serde_json::Value::as_str).unwrap_or("unknown");
-            output.line(&format!("{:24} {:>10} rows  {state}", line.table, line.rows))?;
+        for standing in &standings {
+            output.line(&line(standing))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn line(standing: &Standing) -> String {
+    let state = match &standing.state {
+        None => "waiting".to_owned(),
+        Some(TableState::Copying { .. }) => "copying".to_owned(),
+        Some(TableState::Live { .. }) => "live".to_owned(),
+        Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),
+    };
+    format!("{:24} {:>10} rows  {state}", standing.table, standing.rows)
 }

@@ -283,14 +283,10 @@ fn lines(detail: &serde_json::Value) -> Vec<(String, String)> {
 }
 
 fn table_views() -> Vec<TableView> {
-    let resources = catalog::resources().iter();
-    let tables = resources.flat_map(|resource| {
-        std::iter::once(resource.table).chain(resource.children.iter().map(|child| child.table))
-    });
     let columns = |table: &catalog::Table| {
         table.columns.iter().map(|column| (column.name, kind_name(column.kind), column.description)).collect()
     };
-    tables
+    catalog::tables()
         .map(|table| TableView { name: table.name, description: table.description, columns: columns(table) })
         .collect()
 }

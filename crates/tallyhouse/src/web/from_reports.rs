@@ -161,10 +161,7 @@ mod tests {
         let warehouse =
             DuckDb::open(folder.join("w.duckdb"), DuckOptions { memory_limit_mb: 64, threads: 1 }).unwrap();
         let schema: SchemaName = "shop".parse().unwrap();
-        let resources = catalog::resources().iter();
-        let tables = resources
-            .flat_map(|one| std::iter::once(one.table).chain(one.children.iter().map(|child| child.table)));
-        warehouse.prepare(&schema, tables.collect()).await.unwrap();
+        warehouse.prepare(&schema, catalog::tables().collect()).await.unwrap();
         let created = SystemClock.now().timestamp();
         let charge = |id: &str, currency: &str| json!({"id": id, "object": "charge", "created": created, "status": "succeeded", "currency": currency, "captured": true, "amount": 1234, "amount_captured": 1234, "paid": true});
         let page = json!({"object": "list", "has_more": false, "data": [charge("ch_1", "usd"), charge("ch_2", "jpy")]});

@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use sync::TableState;
 use tokio::sync::watch;
+
+use crate::updates::Standing;
 
 /// Starts and stops updates, and tells how they go. Connections are named by their name.
 pub trait SyncControl: Send + Sync + 'static {
@@ -26,7 +30,7 @@ pub struct StartError {
 }
 
 /// How an update of one connection goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressView {
     /// What it is doing.
     pub phase: SyncPhase,
@@ -37,7 +41,8 @@ pub struct ProgressView {
 }
 
 /// What an update is doing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SyncPhase {
     /// None runs.
     #[default]
@@ -51,7 +56,7 @@ pub enum SyncPhase {
 }
 
 /// How one table stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableProgressView {
     /// Its name in the warehouse.
     pub table: String,
@@ -72,7 +77,8 @@ pub struct TableProgressView {
 }
 
 /// Where a table is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TableStanding {
     /// Nothing was asked yet.
     Waiting,
@@ -91,5 +97,67 @@ impl ProgressView {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.phase != SyncPhase::Resting
+    }
+
+    /// Between updates.
+    #[must_use]
+    pub fn at_rest(standings: Vec<Standing>) -> Self {
+        let mut tables: Vec<_> = standings.into_iter().map(TableProgressView::at_rest).collect();
+        if tables.is_empty() {
+            let nothing = |resource: &&catalog::Resource| TableProgressView::waiting(resource.table.name);
+            tables = catalog::resources().iter().map(nothing).collect();
+        }
+        Self { phase: SyncPhase::Resting, began_at: None, tables }
+    }
+
+    /// An update begins where the last one ended.
+    pub fn begin(&mut self, at: DateTime<Utc>) {
+        (self.phase, self.began_at) = (SyncPhase::Starting, Some(at));
+    }
+
+    /// How far a first copy is, all tables together; none when there is none.
+    #[must_use]
+    pub fn first_copy_percent(&self) -> Option<u8> {
+        if self.phase != SyncPhase::Copying
+            || self.tables.iter().all(|table| table.state == TableStanding::Live)
+        {
+            return None;
+        }
+        let done = |table: &TableProgressView| match table.state {
+            TableStanding::Live | TableStanding::Unavailable => 100,
+            TableStanding::Waiting | TableStanding::Copying | TableStanding::Failed => {
+                table.percent.unwrap_or(0)
+            }
+        };
+        let sum: usize = self.tables.iter().map(|table| usize::from(done(table))).sum();
+        u8::try_from(sum / self.tables.len().max(1)).ok()
+    }
+}
+
+impl TableProgressView {
+    /// Before the first page.
+    #[must_use]
+    pub fn waiting(table: &str) -> Self {
+        Self {
+            table: table.to_owned(),
+            state: TableStanding::Waiting,
+            rows: 0,
+            percent: None,
+            objects_per_s: None,
+            seconds_left: None,
+            last_data_at: None,
+            why: None,
+        }
+    }
+
+    fn at_rest(standing: Standing) -> Self {
+        let Standing { table, rows, last_data_at, state } = standing;
+        let (state, why) = match state {
+            None => (TableStanding::Waiting, None),
+            Some(TableState::Copying { .. }) => (TableStanding::Copying, None),
+            Some(TableState::Live { .. }) => (TableStanding::Live, None),
+            Some(TableState::Unavailable { why }) => (TableStanding::Unavailable, Some(why)),
+        };
+        Self { state, rows, last_data_at, why, ..Self::waiting(&table) }
     }
 }

@@ -1,0 +1,132 @@
+//! The sections of the configuration and their defaults.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use chrono_tz::Tz;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// Where the pages are and how they tell time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Where people reach the pages; by default where they are listened for.
+    pub public_url: Option<Url>,
+    /// The time zone that times are shown and months are counted in.
+    pub time_zone: Tz,
+}
+
+/// When tables are brought up to date.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Updates {
+    /// Minutes between the beginnings of two update cycles of a connection; 0 leaves them to people.
+    pub every_minutes: u32,
+}
+
+/// What seals credentials.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// 64 hexadecimal digits; by default the file `master.key` within the data folder, made at the first start.
+    pub master_key: Option<SecretString>,
+    /// A file that holds them.
+    pub master_key_file: Option<PathBuf>,
+}
+
+/// Where Stripe lives and how it may be asked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stripe {
+    /// Stripe's API.
+    pub api_url: Url,
+    /// Stripe's pages for giving access.
+    pub connect_url: Url,
+    /// The `ca_...` of your Stripe Connect platform. Without one, accounts are joined by a pasted key.
+    pub client_id: Option<String>,
+    /// The platform's secret key.
+    pub platform_key: Option<SecretString>,
+    /// A file that holds it.
+    pub platform_key_file: Option<PathBuf>,
+    /// What is asked for: `read_only`, or `read_write` for platforms to which Stripe does not grant the former.
+    pub oauth_scope: OauthScope,
+    /// Requests a second, all together. Stripe allows 100 for a live account and 25 for a sandbox.
+    pub requests_per_second: u32,
+    /// Requests a second to one endpoint. Stripe allows 25.
+    pub requests_per_second_per_endpoint: u32,
+    /// Requests under way at once.
+    pub concurrent_requests: u32,
+}
+
+/// A scope of Stripe Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OauthScope {
+    /// Reading only.
+    ReadOnly,
+    /// What most platforms get. Tallyhouse only reads with it.
+    ReadWrite,
+}
+
+impl OauthScope {
+    /// As Stripe spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read_only",
+            Self::ReadWrite => "read_write",
+        }
+    }
+}
+
+/// How the warehouse may use the machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Warehouse {
+    /// Memory that DuckDB may take, in megabytes.
+    pub memory_limit_mb: u32,
+    /// Threads that DuckDB may take.
+    pub threads: u16,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8420)), public_url: None, time_zone: Tz::UTC }
+    }
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { every_minutes: 15 }
+    }
+}
+
+impl Default for Stripe {
+    fn default() -> Self {
+        Self {
+            api_url: known("https://api.stripe.com"),
+            connect_url: known("https://connect.stripe.com"),
+            client_id: None,
+            platform_key: None,
+            platform_key_file: None,
+            oauth_scope: OauthScope::ReadOnly,
+            requests_per_second: 80,
+            requests_per_second_per_endpoint: 24,
+            concurrent_requests: 24,
+        }
+    }
+}
+
+impl Default for Warehouse {
+    fn default() -> Self {
+        Self { memory_limit_mb: 128, threads: 2 }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "only called with addresses that are part of the program")]
+fn known(address: &str) -> Url {
+    Url::parse(address).expect("a known address parses")
+}

@@ -1,0 +1,115 @@
+//! The server's end.
+
+use std::{convert::Infallible, fs::Permissions, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{self, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures::stream::{self, Stream};
+use http::{StatusCode, header};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use warehouse::{DuckDb, Reader};
+
+use super::{Ask, Told};
+use crate::{
+    commands::answer,
+    updates::{Running, Updates, standings},
+};
+
+/// What commands may ask.
+#[derive(Clone)]
+struct Shared {
+    updates: Updates,
+    warehouse: Arc<DuckDb>,
+    reader: Reader,
+}
+
+/// Answers on the socket at `path` until `stop`.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub async fn serve(
+    path: &Path,
+    updates: Updates,
+    warehouse: Arc<DuckDb>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    // We have the warehouse open, so a socket that is there is a dead server's.
+    let _none = std::fs::remove_file(path);
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("could not make the socket {}", path.display()))?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))
+        .context("could not make the socket private")?;
+    let shared = Shared { updates, reader: warehouse.reader()?, warehouse };
+    let router = Router::new()
+        .route("/query", post(query))
+        .route("/status/{connection}", get(status))
+        .route("/update/{connection}", post(update))
+        .with_state(shared);
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let _gone = std::fs::remove_file(path);
+    served.context("the socket failed")
+}
+
+async fn query(State(shared): State<Shared>, Json(ask): Json<Ask>) -> Result<Response, Failed> {
+    // A query of one command must not wait for another's.
+    let reader = shared.warehouse.reader().map_err(anyhow::Error::from)?;
+    let answer = answer(&reader, &ask).await?;
+    Ok(Json(answer).into_response())
+}
+
+async fn status(
+    State(shared): State<Shared>,
+    extract::Path(connection): extract::Path<String>,
+) -> Result<Response, Failed> {
+    Ok(Json(standings(&shared.warehouse, &shared.reader, &connection).await?).into_response())
+}
+
+async fn update(
+    State(shared): State<Shared>,
+    extract::Path(connection): extract::Path<String>,
+) -> Result<Response, Failed> {
+    let running = shared.updates.begin(&connection, true).await.map_err(anyhow::Error::from)?;
+    let kind = (header::CONTENT_TYPE, "application/x-ndjson");
+    Ok(([kind], Body::from_stream(lines(running))).into_response())
+}
+
+/// A line now, one for each change, and one for the end.
+fn lines(running: Running) -> impl Stream<Item = Result<String, Infallible>> {
+    stream::unfold(Some(running), |running| async move {
+        let mut running = running?;
+        let mut progress = running.progress.clone();
+        let told = tokio::select! {
+            summary = running.ended() => Told::Ended(Arc::unwrap_or_clone(summary)),
+            changed = progress.changed() => match changed {
+                Ok(()) => Told::Progress(progress.borrow_and_update().clone()),
+                Err(_) => Told::Ended(Arc::unwrap_or_clone(running.ended().await)),
+            },
+        };
+        running.progress = progress;
+        let next = matches!(told, Told::Progress(_)).then_some(running);
+        let line = serde_json::to_string(&told).unwrap_or_default() + "\n";
+        Some((Ok(line), next))
+    })
+}
+
+/// What a command did not get, in a sentence.
+struct Failed(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (StatusCode::UNPROCESSABLE_ENTITY, format!("{:#}", self.0)).into_response()
+    }
+}

@@ -1,0 +1,179 @@
+//! A running installation: pages, socket, schedule; from its start to its end.
+
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use store::{Passwords, Store};
+use stripe_api::Clock;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+use warehouse::DuckDb;
+
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    installation::{open_store, open_warehouse},
+    local,
+    stripe_access::ConfiguredStripe,
+    updates::{self, Updates},
+    web::{self, App, OauthSettings, Settings, WarehouseNumbers},
+};
+
+/// How long the link that makes the first administrator works.
+const SETUP_LIFE: TimeDelta = TimeDelta::hours(24);
+/// How long answers under way may take once the end is near.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// An installation that is open and listens, but answers nobody yet.
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    store: Arc<Store>,
+    warehouse: Arc<DuckDb>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+}
+
+impl Server {
+    /// Opens the data folder and takes the address.
+    ///
+    /// # Errors
+    /// A sentence that names the file, address or setting and what is wrong with it.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let listen = config.server.listen;
+        let warehouse = Arc::new(open_warehouse(&config)?);
+        let store = Arc::new(open_store(&config).await?);
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("could not listen on {listen}; choose another address with server.listen")
+        })?;
+        let address = listener.local_addr().context("could not tell the address")?;
+        let settings = settings(&config, address)?;
+        Ok(Self { config, listener, store, warehouse, clock: Arc::new(SystemClock), settings })
+    }
+
+    /// Where people reach the pages.
+    #[must_use]
+    pub fn public_url(&self) -> &Url {
+        &self.settings.public_url
+    }
+
+    /// Where the first administrator is made; none when there is one. Each call gives another link.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn setup_url(&self) -> anyhow::Result<Option<SecretString>> {
+        if !self.store.needs_setup().await? {
+            return Ok(None);
+        }
+        let token = self.store.create_setup_token(SETUP_LIFE, self.clock.now()).await?;
+        let mut url = self.public_url().join("setup")?;
+        url.query_pairs_mut().append_pair("token", token.expose_secret());
+        Ok(Some(SecretString::from(String::from(url))))
+    }
+
+    /// Answers until `stop`; then running updates end at a page's border and everything is closed.
+    ///
+    /// # Errors
+    /// When the pages cannot be served any more.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let updates = Updates::new(updates::Parts {
+            store: Arc::clone(&self.store),
+            warehouse: Arc::clone(&self.warehouse),
+            stripe: self.config.stripe.clone(),
+            clock: Arc::clone(&self.clock),
+        })?;
+        let app = self.app(&updates)?;
+        let beside = TaskTracker::new();
+        beside.spawn(self.socket(updates.clone(), stop.clone()));
+        beside.spawn(self.schedule(updates.clone(), stop.clone()));
+        let served = pages(self.listener, app, &updates, &stop).await;
+        stop.cancel();
+        beside.close();
+        if tokio::time::timeout(GRACE, beside.wait()).await.is_err() {
+            tracing::warn!("a command was still being answered at the end");
+        }
+        self.store.close().await;
+        served
+    }
+
+    fn app(&self, updates: &Updates) -> anyhow::Result<App> {
+        let platform = self.config.platform()?;
+        let clock = Arc::clone(&self.clock);
+        let stripe = ConfiguredStripe::new(self.config.stripe.clone(), platform.as_ref(), clock)?;
+        let numbers =
+            WarehouseNumbers::new(self.warehouse.reader()?, Arc::clone(&self.clock), self.settings.time_zone);
+        Ok(App::new(web::Parts {
+            store: Arc::clone(&self.store),
+            sync: Arc::new(updates.clone()),
+            numbers: Arc::new(numbers),
+            stripe: Arc::new(stripe),
+            clock: Arc::clone(&self.clock),
+            passwords: Passwords::owasp()?,
+            settings: self.settings.clone(),
+        }))
+    }
+
+    /// Without the socket the pages still work, so its failure ends nothing.
+    fn socket(&self, updates: Updates, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let (path, warehouse): (PathBuf, _) = (self.config.socket_file(), Arc::clone(&self.warehouse));
+        async move {
+            if let Err(error) = local::serve(&path, updates, warehouse, stop).await {
+                tracing::error!("other commands cannot ask this server: {error:#}");
+            }
+        }
+    }
+
+    fn schedule(&self, updates: Updates, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let minutes = self.config.updates.every_minutes;
+        async move {
+            if minutes > 0 {
+                updates.keep_schedule(TimeDelta::minutes(i64::from(minutes)), stop).await;
+            }
+        }
+    }
+}
+
+/// Serves the pages until `stop`. Running updates end first: pages that show them live end with them.
+async fn pages(
+    listener: TcpListener,
+    app: App,
+    updates: &Updates,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let stopped = stop.clone();
+    let serving = axum::serve(listener, web::router(app)).with_graceful_shutdown(stopped.cancelled_owned());
+    let ending = async {
+        stop.cancelled().await;
+        updates.shut().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => {
+            updates.shut().await;
+            served.context("could not serve the pages any more")
+        }
+        () = ending => Ok(()),
+    }
+}
+
+fn settings(config: &Config, address: std::net::SocketAddr) -> anyhow::Result<Settings> {
+    let public_url = match &config.server.public_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("http://{}", reachable(address)))?,
+    };
+    let oauth = config.platform()?.map(|platform| OauthSettings {
+        connect_url: config.stripe.connect_url.clone(),
+        client_id: platform.client_id,
+        scope: config.stripe.oauth_scope.as_str().to_owned(),
+        livemode: platform.livemode,
+    });
+    Ok(Settings { public_url, oauth, time_zone: config.server.time_zone })
+}
+
+/// An address that listens everywhere is reached from this machine as localhost.
+fn reachable(address: std::net::SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}

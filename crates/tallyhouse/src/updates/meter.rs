@@ -1,0 +1,174 @@
+//! From a cycle's progress to what is shown: rows in the warehouse, pace, time left.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sync::{Phase, Progress, TableProgress, TableState};
+
+use super::Standing;
+use crate::web::{ProgressView, SyncPhase, TableProgressView, TableStanding};
+
+/// How far back the pace is measured.
+const WINDOW: TimeDelta = TimeDelta::seconds(5);
+
+/// Turns what one cycle says into what is shown of it.
+pub(super) struct Meter {
+    began_at: DateTime<Utc>,
+    tables: BTreeMap<&'static str, Watched>,
+}
+
+/// What is remembered of a table between two looks.
+#[derive(Default)]
+struct Watched {
+    before: u64,
+    live_before: bool,
+    last_data_at: Option<DateTime<Utc>>,
+    rows: u64,
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    at: DateTime<Utc>,
+    rows: u64,
+    permille: Option<u32>,
+}
+
+impl Meter {
+    /// For a cycle that begins with tables standing so.
+    pub(super) fn new(before: &[Standing], began_at: DateTime<Utc>) -> Self {
+        let watched = |standing: &Standing| Watched {
+            before: standing.rows,
+            live_before: matches!(standing.state, Some(TableState::Live { .. })),
+            last_data_at: standing.last_data_at,
+            ..Watched::default()
+        };
+        let table = |name: &'static str| {
+            let standing = before.iter().find(|standing| standing.table == name);
+            (name, standing.map(watched).unwrap_or_default())
+        };
+        Self {
+            began_at,
+            tables: catalog::resources().iter().map(|resource| table(resource.table.name)).collect(),
+        }
+    }
+
+    /// What to show of `progress`.
+    pub(super) fn view(&mut self, progress: &Progress, now: DateTime<Utc>) -> ProgressView {
+        let phase = match progress.phase {
+            Phase::Starting => SyncPhase::Starting,
+            Phase::Copying => SyncPhase::Copying,
+            Phase::Changes | Phase::Finished => SyncPhase::Changes,
+        };
+        let tables = catalog::resources().iter().filter_map(|resource| {
+            let name = resource.table.name;
+            Some(self.tables.get_mut(name)?.view(name, progress.tables.get(name)?, now))
+        });
+        ProgressView { phase, began_at: Some(self.began_at), tables: tables.collect() }
+    }
+}
+
+impl Watched {
+    fn view(&mut self, name: &str, table: &TableProgress, now: DateTime<Utc>) -> TableProgressView {
+        if table.rows > self.rows {
+            (self.rows, self.last_data_at) = (table.rows, Some(now));
+        }
+        let pace = self.pace(Sample { at: now, rows: table.rows, permille: table.permille });
+        let state = match (&table.why, table.complete || self.live_before, table.permille) {
+            (Some(_), _, _) if table.unavailable => TableStanding::Unavailable,
+            (Some(_), _, _) => TableStanding::Failed,
+            (None, true, _) => TableStanding::Live,
+            (None, false, Some(_)) => TableStanding::Copying,
+            (None, false, None) => TableStanding::Waiting,
+        };
+        let copying = state == TableStanding::Copying;
+        TableProgressView {
+            table: name.to_owned(),
+            state,
+            // A cycle after the first copy mostly replaces rows; how many are new is known at its end.
+            rows: if self.live_before { self.before } else { self.before + table.rows },
+            percent: table.permille.and_then(|permille| u8::try_from(permille / 10).ok()),
+            objects_per_s: pace.objects_per_s.filter(|_| copying),
+            seconds_left: pace.seconds_left.filter(|_| copying),
+            last_data_at: self.last_data_at,
+            why: table.why.clone(),
+        }
+    }
+
+    /// How fast it has been going lately.
+    fn pace(&mut self, now: Sample) -> Pace {
+        while self.samples.front().is_some_and(|oldest| now.at - oldest.at > WINDOW) && self.samples.len() > 1
+        {
+            self.samples.pop_front();
+        }
+        let since = self.samples.front().copied();
+        self.samples.push_back(now);
+        since.map_or_else(Pace::default, |since| Pace::between(since, now))
+    }
+}
+
+#[derive(Default)]
+struct Pace {
+    objects_per_s: Option<u64>,
+    seconds_left: Option<u64>,
+}
+
+impl Pace {
+    fn between(since: Sample, now: Sample) -> Self {
+        let Ok(ms @ 1..) = u64::try_from((now.at - since.at).num_milliseconds()) else {
+            return Self::default();
+        };
+        let walked = now.permille.zip(since.permille).map(|(now, since)| now.saturating_sub(since));
+        let left = now.permille.map(|permille| 1000_u64.saturating_sub(u64::from(permille)));
+        Self {
+            objects_per_s: Some(now.rows.saturating_sub(since.rows) * 1000 / ms),
+            seconds_left: walked
+                .filter(|walked| *walked > 0)
+                .zip(left)
+                .map(|(walked, left)| (left * ms).div_ceil(u64::from(walked) * 1000)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(ms).unwrap()
+    }
+
+    fn copying(rows: u64, permille: u32) -> Progress {
+        let mut progress = Progress::starting();
+        progress.phase = Phase::Copying;
+        let table = TableProgress { rows, permille: Some(permille), ..TableProgress::default() };
+        progress.tables.insert("charges", table);
+        progress
+    }
+
+    #[test]
+    fn pace_and_time_left_come_from_the_last_seconds() {
+        let mut meter = Meter::new(&[], at(0));
+        meter.view(&copying(0, 0), at(0));
+        let view = meter.view(&copying(3_000, 250), at(2_000));
+        let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
+        assert_eq!((charges.rows, charges.percent), (3_000, Some(25)));
+        assert_eq!((charges.objects_per_s, charges.seconds_left), (Some(1_500), Some(6)));
+        assert_eq!(charges.last_data_at, Some(at(2_000)));
+        // A standstill is told as one once the window has passed.
+        meter.view(&copying(3_000, 250), at(4_000));
+        let view = meter.view(&copying(3_000, 250), at(8_000));
+        let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
+        assert_eq!((charges.objects_per_s, charges.seconds_left), (Some(0), None));
+        assert_eq!(charges.last_data_at, Some(at(2_000)));
+    }
+
+    #[test]
+    fn a_table_that_was_live_keeps_its_count_until_the_end() {
+        let state = Some(TableState::Live { frontier: None });
+        let before = Standing { table: "charges".to_owned(), rows: 70, last_data_at: None, state };
+        let view = Meter::new(&[before], at(0)).view(&copying(5, 1000), at(1));
+        let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
+        assert_eq!((charges.rows, charges.state), (70, TableStanding::Live));
+    }
+}

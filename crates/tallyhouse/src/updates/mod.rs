@@ -1,0 +1,214 @@
+//! Update cycles as a running program has them: at most one of a connection at a time, begun by people or by the
+//! schedule, shown while they run, stopped when the program ends.
+
+mod cycle;
+mod meter;
+mod schedule;
+mod standing;
+mod summary;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::future::{BoxFuture, FutureExt};
+use store::{Connection, Store};
+use stripe_api::Clock;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use warehouse::{DuckDb, Reader};
+
+pub use standing::{Standing, standings};
+pub use summary::{Ending, Summary, TableSummary};
+
+use crate::{
+    config,
+    web::{ProgressView, StartError, SyncControl},
+};
+
+/// The update cycles of an installation. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Updates {
+    inner: Arc<Inner>,
+}
+
+/// What cycles work with.
+pub struct Parts {
+    /// Connections and their credentials.
+    pub store: Arc<Store>,
+    /// Where rows go. This process alone has it open, so no other can run a cycle beside ours.
+    pub warehouse: Arc<DuckDb>,
+    /// Where Stripe is, and how fast it may be asked.
+    pub stripe: config::Stripe,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    parts: Parts,
+    reader: Reader,
+    places: Mutex<HashMap<String, Place>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is known of a connection's updates.
+struct Place {
+    shown: watch::Sender<ProgressView>,
+    running: Option<Running>,
+}
+
+/// A cycle under way.
+#[derive(Clone)]
+pub struct Running {
+    /// How it goes.
+    pub progress: watch::Receiver<ProgressView>,
+    ended: watch::Receiver<Option<Arc<Summary>>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> Arc<Summary> {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(summary) => summary.clone().unwrap_or_default(),
+            // The task is gone without a word: the program ends.
+            Err(_) => Arc::default(),
+        }
+    }
+}
+
+impl Updates {
+    /// Nothing runs yet.
+    ///
+    /// # Errors
+    /// When the warehouse has no reader left to give.
+    pub fn new(parts: Parts) -> Result<Self, warehouse::WarehouseError> {
+        let reader = parts.warehouse.reader()?;
+        let (places, tasks, stop) = (Mutex::default(), TaskTracker::new(), CancellationToken::new());
+        Ok(Self { inner: Arc::new(Inner { parts, reader, places, tasks, stop }) })
+    }
+
+    /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule.
+    ///
+    /// # Errors
+    /// When there is no such connection, or the program is ending.
+    pub async fn begin(&self, name: &str, forced: bool) -> Result<Running, StartError> {
+        let failed = |why: String| StartError { why };
+        let found = self.inner.parts.store.connection_named(name).await;
+        let found = found.map_err(|error| failed(error.to_string()))?;
+        let connection = found.ok_or_else(|| failed(format!("there is no connection named {name}")))?;
+        self.join_or_spawn(connection, forced)
+    }
+
+    fn join_or_spawn(&self, connection: Connection, forced: bool) -> Result<Running, StartError> {
+        let mut places = self.places();
+        if self.inner.stop.is_cancelled() {
+            return Err(StartError { why: "the program is ending".to_owned() });
+        }
+        let place = places.entry(connection.name.clone()).or_default();
+        // A cycle that panicked has dropped its end without a word.
+        if let Some(running) = place.running.as_ref().filter(|running| running.ended.has_changed().is_ok()) {
+            return Ok(running.clone());
+        }
+        let (tell, ended) = watch::channel(None);
+        let stop = self.inner.stop.child_token();
+        let running = Running { progress: place.shown.subscribe(), ended, stop };
+        place.running = Some(running.clone());
+        let began_at = self.inner.parts.clock.now();
+        place.shown.send_modify(|view| view.begin(began_at));
+        drop(places);
+        let (updates, stop) = (self.clone(), running.stop.clone());
+        self.inner.tasks.spawn(async move { updates.run(connection, forced, stop, tell).await });
+        Ok(running)
+    }
+
+    /// One cycle, from its beginning to its end being told.
+    async fn run(
+        &self,
+        connection: Connection,
+        forced: bool,
+        stop: CancellationToken,
+        tell: watch::Sender<Option<Arc<Summary>>>,
+    ) {
+        let shown = self.places().entry(connection.name.clone()).or_default().shown.clone();
+        let cycle = cycle::Cycle { parts: &self.inner.parts, connection: &connection, forced, stop: &stop };
+        let summary = cycle.run(&shown).await;
+        let rest = self.at_rest(&connection.name).await;
+        if let Some(place) = self.places().get_mut(&connection.name) {
+            place.running = None;
+            place.shown.send_replace(rest);
+        }
+        tell.send_replace(Some(Arc::new(summary)));
+    }
+
+    /// Stops every cycle and waits for their ends; then nobody is told anything any more.
+    pub async fn shut(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.places().clear();
+    }
+
+    async fn stop_one(&self, name: &str) {
+        let running = self.places().get(name).and_then(|place| place.running.clone());
+        if let Some(mut running) = running {
+            running.stop.cancel();
+            running.ended().await;
+        }
+    }
+
+    async fn watch(&self, name: &str) -> watch::Receiver<ProgressView> {
+        let rest = self.at_rest(name).await;
+        let mut places = self.places();
+        let place = places.entry(name.to_owned()).or_default();
+        if place.running.is_none() {
+            place.shown.send_if_modified(|view| {
+                let differs = *view != rest;
+                *view = rest;
+                differs
+            });
+        }
+        place.shown.subscribe()
+    }
+
+    /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
+    async fn at_rest(&self, name: &str) -> ProgressView {
+        match standings(&self.inner.parts.warehouse, &self.inner.reader, name).await {
+            Ok(standings) => ProgressView::at_rest(standings),
+            Err(error) => {
+                tracing::error!(
+                    connection = name,
+                    error = format!("{error:#}"),
+                    "could not read how tables stand"
+                );
+                ProgressView::default()
+            }
+        }
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
+        self.inner.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { shown: watch::Sender::new(ProgressView::default()), running: None }
+    }
+}
+
+impl SyncControl for Updates {
+    fn start<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<(), StartError>> {
+        async move { self.begin(connection, true).await.map(|_| ()) }.boxed()
+    }
+
+    fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
+        self.stop_one(connection).boxed()
+    }
+
+    fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {
+        self.watch(connection).boxed()
+    }
+}

@@ -1,0 +1,63 @@
+//! How the tables of a connection stand, as the warehouse has it.
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sync::TableState;
+use warehouse::{DuckDb, Reader, SchemaName, Value, Warehouse};
+
+/// How one table stands between updates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its name.
+    pub table: String,
+    /// Rows in it, tombstones included.
+    pub rows: u64,
+    /// When Stripe was asked for its newest row.
+    pub last_data_at: Option<DateTime<Utc>>,
+    /// Where it is in its life; none before the first page.
+    pub state: Option<TableState>,
+}
+
+/// Every table of the connection, in the catalogue's order; none before the first cycle.
+///
+/// # Errors
+/// When the warehouse cannot be read.
+pub async fn standings(warehouse: &DuckDb, reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
+    let schema: SchemaName = name.parse()?;
+    if !is_prepared(reader, &schema).await? {
+        return Ok(Vec::new());
+    }
+    let mut states = sync::table_states(warehouse.checkpoints(&schema).await?)?;
+    let rows = reader.query(&counting(&schema), Vec::new()).await.context("could not count rows")?.rows;
+    let standing = |row: Vec<Value>| {
+        let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
+        let last_data_at = if let Value::Timestamp(at) = newest { Some(at.and_utc()) } else { None };
+        let state = states.remove(table.as_str());
+        Some(Standing { table: table.clone(), rows: u64::try_from(*rows).unwrap_or(0), last_data_at, state })
+    };
+    Ok(rows.into_iter().filter_map(standing).collect())
+}
+
+async fn is_prepared(reader: &Reader, schema: &SchemaName) -> anyhow::Result<bool> {
+    let ask = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+    let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
+    Ok(!found.context("could not look for the schema")?.rows.is_empty())
+}
+
+/// One row for each table: name, rows, newest `_as_of`.
+fn counting(schema: &SchemaName) -> String {
+    let mut sql = String::new();
+    for (place, resource) in catalog::resources().iter().enumerate() {
+        let union = if place == 0 { "" } else { " UNION ALL " };
+        let table = resource.table.name;
+        // Names from the catalogue and a checked schema name: nothing to escape.
+        let _infallible = write!(
+            sql,
+            "{union}SELECT {place} AS place, '{table}' AS name, count(*) AS n, max(_as_of) AS newest FROM \"{schema}\".\"{table}\""
+        );
+    }
+    format!("SELECT name, n, newest FROM ({sql}) ORDER BY place")
+}
