@@ -1,12 +1,15 @@
-# `make build` builds the program, `make test` runs every test, `make bench` measures. All use the release profile, so that
-# DuckDB's C++ is built once.
+# `make demo` builds and runs everything with a simulated Stripe, `make build` builds the program, `make test` runs every
+# test, `make bench` measures. All use the release profile, so that DuckDB's C++ is built once.
 CARGO ?= cargo
 # A compiler cache, where there is one, saves DuckDB's half hour when a dependency of its build changes.
 ifneq ($(wildcard /usr/lib/ccache),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
-.PHONY: build test lint bench setup ui
+.PHONY: demo build test lint bench setup ui
+
+demo: build
+	@"$${CARGO_TARGET_DIR:-target}/release/tallyhouse" demo
 
 build: setup ui
 	$(CARGO) build --release --workspace
@@ -22,6 +25,7 @@ ui/dist/stamp: ui/package-lock.json $(wildcard ui/src/* ui/*.mjs ui/*.json) | se
 
 # One selection of crates for all: another one can change what DuckDB's build script is built with.
 test: setup ui
+	@tools/setup.sh browser
 	$(CARGO) test --release --workspace
 
 lint: setup ui
