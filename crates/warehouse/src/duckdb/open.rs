@@ -1,6 +1,7 @@
 //! Opening the file, with everything that SQL could reach beyond it shut.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -65,11 +66,38 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Opened, WarehouseErr
     let only = Only::of(path)?;
     let exports = beside(&only.0, ".exports");
     let failed = |source| refused(path, source);
+    create_whole(&only.0)?;
     let connection = config(options).and_then(Connection::open_in_memory_with_flags).map_err(failed)?;
     connection.execute_batch(&settings(&only.0, &exports)).map_err(failed)?;
     enter(&connection).map_err(failed)?;
     connection.execute_batch(HOUSEKEEPING).map_err(failed)?;
     Ok(Opened { connection, exports, only })
+}
+
+/// Makes the file when there is none, beside its place and whole before it gets its name: DuckDB writes a new file in
+/// steps, and a kill between two of them would leave one that never opens again.
+fn create_whole(path: &Path) -> Result<(), WarehouseError> {
+    let unmade =
+        |source: std::io::Error| WarehouseError::Open { path: path.to_owned(), source: source.into() };
+    if path.try_exists().map_err(unmade)? {
+        return Ok(());
+    }
+    let new = draft(path);
+    // What a killed process of the same number left.
+    let _none = std::fs::remove_file(&new);
+    let attach = format!("ATTACH {} AS \"new\"; DETACH \"new\";", literal(&new.to_string_lossy()));
+    let made = Connection::open_in_memory().and_then(|connection| connection.execute_batch(&attach));
+    made.map_err(|source| refused(path, source))?;
+    // A link, since a rename would replace what another process made meanwhile.
+    let named = std::fs::hard_link(&new, path)
+        .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) });
+    std::fs::remove_file(&new).map_err(unmade)?;
+    named.map_err(unmade)
+}
+
+/// Where this process makes a new file.
+pub(super) fn draft(path: &Path) -> PathBuf {
+    beside(path, &format!(".new-{}", std::process::id()))
 }
 
 /// Makes the file what names refer to; for each new connection.

@@ -49,6 +49,16 @@ impl Subject for File {
     }
 }
 
+#[test]
+fn trap_30_a_file_that_a_kill_left_half_made_is_in_nobodys_way() {
+    let file = File::new();
+    let draft = open::draft(&file.path());
+    std::fs::write(&draft, b"half a header").unwrap();
+    drop(DuckDb::open(file.path(), Options::default()).unwrap());
+    assert!(!draft.exists());
+    drop(DuckDb::open(file.path(), Options::default()).unwrap());
+}
+
 #[tokio::test]
 async fn duckdb_conforms() {
     conformance::all(File::new).await;
