@@ -10,9 +10,10 @@ use warehouse::{Batch, Change, SchemaName, Warehouse, Write};
 use crate::{
     Feed, Slice, SyncError, TableState,
     copy::batch,
+    error::unless_stopped,
     event::{self, Hint, Subject},
     fetch::{Fetch, Object, Read},
-    state::{HOLD_BACK, feed_checkpoint, table_checkpoint},
+    state::{feed_checkpoint, table_checkpoint},
 };
 
 /// Objects read again before they are stored together.
@@ -48,8 +49,7 @@ impl<W: Warehouse> Changes<'_, W> {
     pub(crate) async fn newest_event(&self, events: &'static Resource) -> Result<Option<i64>, SyncError> {
         let mut decoder = Decoder::new(events);
         let (fetched, _) = self.fetch.next(events, &Slice::whole(), &mut decoder).await?;
-        let newest = fetched.and_then(|fetched| fetched.page.keys.first().and_then(|key| key.created));
-        Ok(newest.map(|second| second - HOLD_BACK))
+        Ok(fetched.and_then(|fetched| fetched.newest_held_back()))
     }
 
     /// The events since the cursor. Those that are stored are applied, unless a first copy ran meanwhile.
@@ -57,14 +57,12 @@ impl<W: Warehouse> Changes<'_, W> {
         let mut news = News { subjects: BTreeSet::new(), decoded: Vec::new(), newest: feed.since };
         let mut slice = Slice::since(feed.since);
         while !slice.done {
-            self.stopped()?;
+            unless_stopped(self.stop)?;
             let mut decoder = Decoder::new(events);
             let (fetched, after) = self.fetch.next(events, &slice, &mut decoder).await?;
             slice = after;
             let Some(fetched) = fetched else { continue };
-            let newest =
-                fetched.page.keys.first().and_then(|key| key.created).map(|second| second - HOLD_BACK);
-            news.newest = news.newest.max(newest);
+            news.newest = news.newest.max(fetched.newest_held_back());
             let hints = event::hints(&fetched.body).map_err(|source| SyncError::Event { source })?;
             news.subjects.extend(self.fresh(events, feed, hints).await?);
             news.decoded.push(decoder.finish());
@@ -82,15 +80,13 @@ impl<W: Warehouse> Changes<'_, W> {
         let mut newest = frontier;
         let mut slice = Slice::since(frontier);
         while !slice.done {
-            self.stopped()?;
+            unless_stopped(self.stop)?;
             let mut decoder = Decoder::new(resource);
             let stored = slice.ask().skip;
             let (fetched, after) = self.fetch.next(resource, &slice, &mut decoder).await?;
             slice = after;
             let Some(fetched) = fetched else { continue };
-            let first =
-                fetched.page.keys.first().and_then(|key| key.created).map(|second| second - HOLD_BACK);
-            newest = newest.max(first);
+            newest = newest.max(fetched.newest_held_back());
             let ids = fetched.page.keys.into_iter().map(|key| key.id);
             let parents: Vec<String> = ids.filter(|id| !stored.contains(id)).collect();
             let batch = self.merging(resource, decoder.finish(), &parents);
@@ -111,7 +107,7 @@ impl<W: Warehouse> Changes<'_, W> {
     ) -> Result<u64, SyncError> {
         let mut rows = 0;
         for some in ids.chunks(TOGETHER) {
-            self.stopped()?;
+            unless_stopped(self.stop)?;
             let objects: Vec<(String, Object)> = stream::iter(some.iter().cloned())
                 .map(|id| self.ask(resource, id))
                 .buffer_unordered(self.width)
@@ -205,9 +201,5 @@ impl<W: Warehouse> Changes<'_, W> {
         let ids = by_event.keys().cloned().collect();
         let unknown = self.warehouse.unknown(self.schema, events.table, ids).await?;
         Ok(unknown.iter().filter_map(|id| by_event.get(id).cloned().flatten()).collect())
-    }
-
-    fn stopped(&self) -> Result<(), SyncError> {
-        if self.stop.is_cancelled() { Err(SyncError::Stopped) } else { Ok(()) }
     }
 }

@@ -9,8 +9,9 @@ use warehouse::{Batch, Change, Checkpoint, SchemaName, Warehouse, Write};
 
 use crate::{
     Slice, SyncError, TableState,
+    error::unless_stopped,
     fetch::Fetch,
-    state::{HOLD_BACK, slice_checkpoint, slice_removed, table_checkpoint},
+    state::{slice_checkpoint, slice_removed, table_checkpoint},
 };
 
 /// What a copy needs of its cycle.
@@ -54,9 +55,7 @@ impl<W: Warehouse> Copy<'_, W> {
         let mut spans = HashMap::new();
         let mut running = FuturesUnordered::new();
         loop {
-            if self.stop.is_cancelled() {
-                return Err(SyncError::Stopped);
-            }
+            unless_stopped(self.stop)?;
             self.split(&mut waiting, &mut numbers, running.len()).await?;
             while running.len() < self.width
                 && let Some(slice) = waiting.pop_front()
@@ -90,9 +89,7 @@ impl<W: Warehouse> Copy<'_, W> {
             let (fetched, after) = self.fetch.next(self.resource, &slice, &mut decoder).await?;
             slice = after;
             if first {
-                let newest =
-                    fetched.and_then(|fetched| fetched.page.keys.first().and_then(|key| key.created));
-                frontier = newest.map(|second| second - HOLD_BACK);
+                frontier = fetched.and_then(|fetched| fetched.newest_held_back());
                 break; // the newest page shows where the list begins: store it, so that the rest can be split
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     Feed, Phase, Progress, Slice, SyncError, TableProgress, TableState,
     change::{Changes, News},
     copy::{Committed, Copy, batch},
+    error::unless_stopped,
     fetch::Fetch,
     state::{Stored, feed_checkpoint, table_checkpoint},
 };
@@ -102,9 +103,7 @@ impl<W: Warehouse> Engine<W> {
         let feed = cycle.feed(&stored).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await;
-        if stop.is_cancelled() {
-            return Err(SyncError::Stopped);
-        }
+        unless_stopped(stop)?;
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
         cycle.apply_changes(&feed, &mut tables).await?;
         Ok(Report { tables, requests: self.stripe.requests() - before })
@@ -223,9 +222,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         for resource in
             catalog::resources().iter().filter(|resource| resource.table.name != events.table.name)
         {
-            let Some(report) = tables.iter_mut().find(|report| report.table == resource.table.name) else {
-                continue;
-            };
+            let Some(report) = report_of(tables, resource.table.name) else { continue };
             let Ok(TableState::Live { frontier }) = report.outcome else {
                 whole &= matches!(report.outcome, Ok(TableState::Unavailable { .. }));
                 continue;
@@ -266,7 +263,7 @@ impl<W: Warehouse> Cycle<'_, W> {
             Ok(news) => Ok(Some(news)),
             Err(error) if error.is_unavailable() => {
                 let outcome = self.concluded(events.table.name, Err(error), false).await;
-                if let Some(report) = tables.iter_mut().find(|report| report.table == events.table.name) {
+                if let Some(report) = report_of(tables, events.table.name) {
                     report.outcome = outcome;
                 }
                 Ok(None)
@@ -343,8 +340,12 @@ impl<W: Warehouse> Cycle<'_, W> {
     }
 }
 
+fn report_of<'a>(tables: &'a mut [TableReport], table: &str) -> Option<&'a mut TableReport> {
+    tables.iter_mut().find(|report| report.table == table)
+}
+
 fn add(tables: &mut [TableReport], table: &'static str, rows: u64) {
-    if let Some(report) = tables.iter_mut().find(|report| report.table == table) {
+    if let Some(report) = report_of(tables, table) {
         report.rows += rows;
     }
 }

@@ -1,5 +1,7 @@
 //! Why a cycle or a table stopped.
 
+use tokio_util::sync::CancellationToken;
+
 /// Why a cycle, or one table of it, could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -52,6 +54,11 @@ pub enum SyncError {
     /// Somebody asked to stop; what was committed stays, the next run goes on from there.
     #[error("stopped before the end; the next run goes on from here")]
     Stopped,
+}
+
+/// Goes on, unless somebody asked to stop.
+pub(crate) fn unless_stopped(stop: &CancellationToken) -> Result<(), SyncError> {
+    if stop.is_cancelled() { Err(SyncError::Stopped) } else { Ok(()) }
 }
 
 impl SyncError {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use catalog::{Decoder, Incomplete, One, Page, Resource};
 use stripe_api::{Answer, Stripe};
 
-use crate::{Slice, SyncError};
+use crate::{Slice, SyncError, state::HOLD_BACK};
 
 /// How often a page that is no JSON is asked for again: a proxy that cuts bodies cuts the next one elsewhere.
 const ATTEMPTS: u32 = 5;
@@ -15,6 +15,13 @@ const ATTEMPTS: u32 = 5;
 pub(crate) struct Fetched {
     pub(crate) page: Page,
     pub(crate) body: Bytes,
+}
+
+impl Fetched {
+    /// Up to where everything is surely visible, judged by the newest object of the page (trap 4).
+    pub(crate) fn newest_held_back(&self) -> Option<i64> {
+        Some(self.page.keys.first()?.created? - HOLD_BACK)
+    }
 }
 
 /// One object as Stripe answered.

@@ -2,26 +2,26 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
+mod support;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use stripe_api::{Clock, Rates, RetryPolicy, Stripe};
+use stripe_api::Clock;
 use stripe_sim::{
-    DEMO_KEY, Fault, FaultScript, Sim, SimOptions,
+    Fault, FaultScript, Sim, SimOptions,
     world::{Found, Rendered, Scan, World},
 };
-use sync::{Engine, Options, Progress};
-use tokio::{net::TcpListener, sync::watch};
+use sync::Engine;
 use tokio_util::sync::CancellationToken;
-use warehouse::{Memory, SchemaName};
+use warehouse::Memory;
 
 const BEGAN: i64 = 1_780_000_000;
 
@@ -128,25 +128,9 @@ async fn connected(world: Small, faults: FaultScript) -> Copied {
     let world = Arc::new(world);
     let sim = Sim::new(Arc::clone(&world) as Arc<dyn World>, SimOptions::default());
     sim.set_faults(faults);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = stripe_api::Config {
-        api_url: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
-        key: DEMO_KEY.to_owned().into(),
-        account: None,
-        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-        retry: RetryPolicy { attempts: 3, base: Duration::from_millis(1), longest: Duration::from_millis(5) },
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
-    tokio::spawn(async move { sim.serve(listener, CancellationToken::new()).await });
+    let address = support::serve(&sim, CancellationToken::new()).await;
     let warehouse = Arc::new(Memory::new());
-    let clock = Ticking(AtomicI64::new(BEGAN * 1000));
-    let engine = Engine {
-        stripe: Stripe::new(config, Arc::new(clock)).unwrap(),
-        warehouse: Arc::clone(&warehouse),
-        schema: "stripe".parse::<SchemaName>().unwrap(),
-        progress: watch::channel(Progress::starting()).0,
-        options: Options::default(),
-    };
+    let engine = support::engine(&address, &warehouse, Arc::new(Ticking(AtomicI64::new(BEGAN * 1000))), 3);
     Copied { world, warehouse, engine }
 }
 
@@ -158,7 +142,7 @@ impl Copied {
 
     /// The rows of a table by id, each with its tombstone mark.
     fn rows(&self, table: &'static catalog::Table) -> BTreeMap<String, (Value, bool)> {
-        let rows = self.warehouse.rows(&self.engine.schema, table);
+        let rows = self.warehouse.rows(&support::schema(), table);
         let gone = rows.column_by_name("_deleted").unwrap();
         let gone = arrow_array::cast::AsArray::as_boolean(gone.as_ref()).clone();
         let row = |row| {
@@ -281,5 +265,5 @@ async fn trap_12_a_child_list_that_stays_cut_doubles_no_child() {
         copied.engine.run(&CancellationToken::new()).await.unwrap();
     }
     let items = catalog::by_object("subscription").unwrap().children[0].table;
-    assert_eq!(copied.warehouse.rows(&copied.engine.schema, items).num_rows(), 25);
+    assert_eq!(copied.warehouse.rows(&support::schema(), items).num_rows(), 25);
 }

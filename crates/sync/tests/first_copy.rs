@@ -1,20 +1,21 @@
 //! The first copy over HTTP, from a simulated Stripe with and without faults, compared with the simulator's own truth.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
+mod support;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use stripe_api::{Clock, Rates, RetryPolicy, Stripe};
+use stripe_api::Clock;
 use stripe_sim::{
     DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     bulk::{Bulk, BulkCounts},
     world::{Rendered, Scan, World},
 };
-use sync::{Engine, Options, Progress, Report, SyncError, TableState};
-use tokio::{net::TcpListener, sync::watch};
+use sync::{Engine, Options, Report, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
-use warehouse::{Memory, SchemaName};
+use warehouse::Memory;
 
 /// Enough for many slices and pages, several objects to a second being rare.
 const COUNTS: BulkCounts = BulkCounts { customers: 700, charges: 3_000 };
@@ -46,45 +47,21 @@ async fn running(key: Key) -> Running {
         Arc::clone(&world) as Arc<dyn World>,
         SimOptions { keys: vec![key], ..SimOptions::default() },
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
-    let (serving, until) = (sim.clone(), stop.clone());
-    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
-    tokio::spawn(async move { serving.serve(listener, until).await });
+    let address = support::serve(&sim, stop.clone()).await;
     Running { sim, world, address, stop }
 }
 
 fn engine(running: &Running, warehouse: &Arc<Memory>, width: usize) -> Engine<Memory> {
-    let config = stripe_api::Config {
-        api_url: running.address.parse().unwrap(),
-        key: DEMO_KEY.to_owned().into(),
-        account: None,
-        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-        retry: RetryPolicy {
-            attempts: 20,
-            base: Duration::from_millis(1),
-            longest: Duration::from_millis(20),
-        },
-    };
     let clock = At(DateTime::from_timestamp(running.world.now(), 0).unwrap());
-    Engine {
-        stripe: Stripe::new(config, Arc::new(clock)).unwrap(),
-        warehouse: Arc::clone(warehouse),
-        schema: schema(),
-        progress: watch::channel(Progress::starting()).0,
-        options: Options { slices: width, pages: 2, reads: 4 },
-    }
-}
-
-fn schema() -> SchemaName {
-    "stripe".parse().unwrap()
+    let options = Options { slices: width, pages: 2, reads: 4 };
+    Engine { options, ..support::engine(&running.address, warehouse, Arc::new(clock), 20) }
 }
 
 /// Each object of a table by id, as its row turns back into it.
 fn copied(warehouse: &Memory, object: &str) -> BTreeMap<String, Value> {
     let table = catalog::by_object(object).unwrap().table;
-    let rows = warehouse.rows(&schema(), table);
+    let rows = warehouse.rows(&support::schema(), table);
     let objects = (0..rows.num_rows()).map(|row| Value::Object(catalog::encode(table, &rows, row).unwrap()));
     let by_id: BTreeMap<String, Value> =
         objects.map(|object| (object["id"].as_str().unwrap().to_owned(), object)).collect();

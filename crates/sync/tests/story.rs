@@ -2,21 +2,22 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod support;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use stripe_api::{Clock, Rates, RetryPolicy, Stripe};
+use stripe_api::Clock;
 use stripe_sim::{
-    DEMO_KEY, Fault, FaultScript, Sim, SimOptions,
+    Fault, FaultScript, Sim, SimOptions,
     story::{Story, StorySpec},
     world::World,
 };
-use sync::{Engine, Options, Progress, TableState};
-use tokio::{net::TcpListener, sync::watch};
+use sync::{Engine, TableState};
 use tokio_util::sync::CancellationToken;
-use warehouse::{Memory, SchemaName};
+use warehouse::Memory;
 
 const SPEC: StorySpec =
     StorySpec { seed: 7, customers: 120, months: 24, end: 1_790_000_000, livemode: false };
@@ -40,27 +41,9 @@ struct Copy {
 async fn connected() -> Copy {
     let story = Arc::new(Story::new(SPEC));
     let sim = Sim::new(Arc::clone(&story) as Arc<dyn World>, SimOptions::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = stripe_api::Config {
-        api_url: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
-        key: DEMO_KEY.to_owned().into(),
-        account: None,
-        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-        retry: RetryPolicy { attempts: 3, base: Duration::from_millis(1), longest: Duration::from_millis(5) },
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
-    tokio::spawn({
-        let sim = sim.clone();
-        async move { sim.serve(listener, CancellationToken::new()).await }
-    });
+    let address = support::serve(&sim, CancellationToken::new()).await;
     let warehouse = Arc::new(Memory::new());
-    let engine = Engine {
-        stripe: Stripe::new(config, Arc::new(Worlds(Arc::clone(&story)))).unwrap(),
-        warehouse: Arc::clone(&warehouse),
-        schema: "stripe".parse::<SchemaName>().unwrap(),
-        progress: watch::channel(Progress::starting()).0,
-        options: Options::default(),
-    };
+    let engine = support::engine(&address, &warehouse, Arc::new(Worlds(Arc::clone(&story))), 3);
     Copy { story, sim, warehouse, engine }
 }
 
@@ -71,7 +54,7 @@ impl Copy {
     }
 
     fn rows(&self, table: &catalog::Table) -> RecordBatch {
-        self.warehouse.rows(&self.engine.schema, table)
+        self.warehouse.rows(&support::schema(), table)
     }
 
     /// Objects by id as their rows turn back into them, whole; none for a tombstone.

@@ -1,6 +1,6 @@
 //! A running installation: pages, socket, schedule; from its start to its end.
 
-use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::TimeDelta;
@@ -14,7 +14,7 @@ use warehouse::DuckDb;
 
 use crate::{
     clock::SystemClock,
-    config::Config,
+    config::{Config, Platform},
     installation::{open_store, open_warehouse},
     local,
     stripe_access::ConfiguredStripe,
@@ -35,6 +35,7 @@ pub struct Server {
     warehouse: Arc<DuckDb>,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    platform: Option<Platform>,
 }
 
 impl Server {
@@ -50,8 +51,9 @@ impl Server {
             format!("could not listen on {listen}; choose another address with server.listen")
         })?;
         let address = listener.local_addr().context("could not tell the address")?;
-        let settings = settings(&config, address)?;
-        Ok(Self { config, listener, store, warehouse, clock: Arc::new(SystemClock), settings })
+        let platform = config.platform()?;
+        let settings = settings(&config, platform.as_ref(), address)?;
+        Ok(Self { config, listener, store, warehouse, clock: Arc::new(SystemClock), settings, platform })
     }
 
     /// Where people reach the pages.
@@ -100,9 +102,8 @@ impl Server {
     }
 
     fn app(&self, updates: &Updates) -> anyhow::Result<App> {
-        let platform = self.config.platform()?;
         let clock = Arc::clone(&self.clock);
-        let stripe = ConfiguredStripe::new(self.config.stripe.clone(), platform.as_ref(), clock)?;
+        let stripe = ConfiguredStripe::new(self.config.stripe.clone(), self.platform.as_ref(), clock)?;
         let numbers =
             WarehouseNumbers::new(self.warehouse.reader()?, Arc::clone(&self.clock), self.settings.time_zone);
         Ok(App::new(web::Parts {
@@ -159,14 +160,14 @@ async fn pages(
     }
 }
 
-fn settings(config: &Config, address: std::net::SocketAddr) -> anyhow::Result<Settings> {
+fn settings(config: &Config, platform: Option<&Platform>, address: SocketAddr) -> anyhow::Result<Settings> {
     let public_url = match &config.server.public_url {
         Some(url) => url.clone(),
         None => Url::parse(&format!("http://{}", reachable(address)))?,
     };
-    let oauth = config.platform()?.map(|platform| OauthSettings {
+    let oauth = platform.map(|platform| OauthSettings {
         connect_url: config.stripe.connect_url.clone(),
-        client_id: platform.client_id,
+        client_id: platform.client_id.clone(),
         scope: config.stripe.oauth_scope.as_str().to_owned(),
         livemode: platform.livemode,
     });
@@ -174,6 +175,6 @@ fn settings(config: &Config, address: std::net::SocketAddr) -> anyhow::Result<Se
 }
 
 /// An address that listens everywhere is reached from this machine as localhost.
-fn reachable(address: std::net::SocketAddr) -> String {
+fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
 }

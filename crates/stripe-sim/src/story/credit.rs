@@ -72,6 +72,15 @@ pub(super) struct CreditNote {
     pub(super) reason: &'static str,
 }
 
+/// Filters of whatever takes money of a charge back.
+fn is_of(charge: Handle<Charge>, view: &View<'_>, name: &str, wanted: &str) -> Option<bool> {
+    match name {
+        "charge" => Some(view.is(Some(charge), wanted)),
+        "payment_intent" => Some(view.is(Some(view.books.charges.at(charge).intent), wanted)),
+        _ => None,
+    }
+}
+
 const REFUND_NULLS: [&str; 10] = [
     "customer_account",
     "description",
@@ -93,11 +102,7 @@ impl Record for Refund {
     }
 
     fn passes(&self, view: &View<'_>, name: &str, wanted: &str) -> Option<bool> {
-        match name {
-            "charge" => Some(view.is(Some(self.charge), wanted)),
-            "payment_intent" => Some(view.is(Some(view.books.charges.at(self.charge).intent), wanted)),
-            _ => None,
-        }
+        is_of(self.charge, view, name, wanted)
     }
 
     fn render(&self, view: &View<'_>) -> Value {
@@ -165,11 +170,7 @@ impl Record for Dispute {
     }
 
     fn passes(&self, view: &View<'_>, name: &str, wanted: &str) -> Option<bool> {
-        match name {
-            "charge" => Some(view.is(Some(self.charge), wanted)),
-            "payment_intent" => Some(view.is(Some(view.books.charges.at(self.charge).intent), wanted)),
-            _ => None,
-        }
+        is_of(self.charge, view, name, wanted)
     }
 
     fn render(&self, view: &View<'_>) -> Value {

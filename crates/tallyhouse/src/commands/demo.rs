@@ -30,10 +30,10 @@ pub(crate) async fn run(flags: Flags, options: cli::Demo, output: Output) -> any
     let mut config = Config::load(&Flags { data, ..flags })?;
     join(&mut config, &options, address)?;
     let tasks = TaskTracker::new();
-    let (simulator_stop, ended) = (CancellationToken::new(), stop.clone());
+    let simulator_stop = CancellationToken::new();
     output.remark("Two years of a business are being made up …");
     simulate(&options, listener, &tasks, simulator_stop.clone());
-    let served = serve(config, address, ended, output).await;
+    let served = serve(config, address, stop, output).await;
     simulator_stop.cancel();
     tasks.close();
     tasks.wait().await;

@@ -30,25 +30,24 @@ enum Finding {
 use Finding::{Broken, Odd, Well};
 
 pub(crate) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![
+    let mut findings: Vec<(String, Finding)> = [
         ("configuration", Well("read without mistakes".to_owned())),
         ("pages", pages(&config)),
         ("Stripe", stripe_answers(&config).await),
         ("Connect with Stripe", platform(&config)),
         ("warehouse", warehouse(&config).await),
-    ];
+    ]
+    .map(|(what, finding)| (what.to_owned(), finding))
+    .into();
     match open_store(&config).await {
         Ok(store) => {
-            findings.push(("store", users(&store).await));
-            for (name, finding) in connections(&config, &store).await {
-                output.line(&line(&format!("connection {name}"), &finding))?;
-                findings.extend(matches!(finding, Broken(_)).then_some(("", finding)));
-            }
+            findings.push(("store".to_owned(), users(&store).await));
+            findings.extend(connections(&config, &store).await);
             store.close().await;
         }
-        Err(error) => findings.push(("store", Broken(format!("{error:#}")))),
+        Err(error) => findings.push(("store".to_owned(), Broken(format!("{error:#}")))),
     }
-    for (what, finding) in findings.iter().filter(|(what, _)| !what.is_empty()) {
+    for (what, finding) in &findings {
         output.line(&line(what, finding))?;
     }
     let broken = findings.iter().any(|(_, finding)| matches!(finding, Broken(_)));
@@ -84,13 +83,8 @@ async fn stripe_answers(config: &Config) -> Finding {
     };
     match asked {
         Ok(()) | Err(StripeError::Unauthorized { .. }) => Well(format!("{url} answers")),
-        Err(error) => Broken(format!("{url}: {}", with_causes(&error))),
+        Err(error) => Broken(format!("{url}: {:#}", anyhow::Error::from(error))),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 fn platform(config: &Config) -> Finding {
@@ -136,12 +130,12 @@ async fn users(store: &Store) -> Finding {
 async fn connections(config: &Config, store: &Store) -> Vec<(String, Finding)> {
     let connections = match store.connections().await {
         Ok(connections) => connections,
-        Err(error) => return vec![("list".to_owned(), Broken(error.to_string()))],
+        Err(error) => return vec![("connections".to_owned(), Broken(error.to_string()))],
     };
     let mut findings = Vec::new();
     for connection in connections {
         let finding = connection_works(config, store, &connection).await;
-        findings.push((connection.name, finding));
+        findings.push((format!("connection {}", connection.name), finding));
     }
     findings
 }
@@ -163,6 +157,6 @@ async fn connection_works(config: &Config, store: &Store, connection: &Connectio
             Odd("Stripe accepts the key; updates are paused".to_owned())
         }
         Ok(_) => Well("Stripe accepts the key".to_owned()),
-        Err(error) => Broken(with_causes(&error)),
+        Err(error) => Broken(format!("{:#}", anyhow::Error::from(error))),
     }
 }

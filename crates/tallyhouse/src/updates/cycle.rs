@@ -8,7 +8,7 @@ use stripe_api::RetryPolicy;
 use sync::{Engine, Options, Progress, Report, SyncError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use warehouse::{Batch, Checkpoint, DuckDb, SchemaName, Warehouse};
+use warehouse::{Batch, Checkpoint, DuckDb, Reader, SchemaName, Warehouse};
 
 use super::{Parts, Summary, meter::Meter, standings};
 use crate::{
@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// One update cycle.
 pub(super) struct Cycle<'a> {
     pub(super) parts: &'a Parts,
+    pub(super) reader: &'a Reader,
     pub(super) connection: &'a Connection,
     pub(super) forced: bool,
     pub(super) stop: &'a CancellationToken,
@@ -34,17 +35,14 @@ pub(super) struct Cycle<'a> {
 impl Cycle<'_> {
     /// Runs it to its end. What goes wrong is in the summary, in the connection's status and in the log.
     pub(super) async fn run(&self, shown: &watch::Sender<ProgressView>) -> Summary {
-        let result = match self.begun().await {
-            Ok(id) => {
-                let began_at = self.parts.clock.now();
-                let result = self.work(shown).await;
-                let summary = Summary::of(&result);
-                let noted = self.note_end(&id, began_at, &summary, shown).await;
-                return noted.map_or_else(|error| self.unnoted(&error), |()| summary);
-            }
-            Err(error) => error,
+        let noted = async {
+            let id = self.begun().await?;
+            let began_at = self.parts.clock.now();
+            let summary = Summary::of(&self.work(shown).await);
+            self.note_end(&id, began_at, &summary, shown).await?;
+            Ok(summary)
         };
-        self.unnoted(&result)
+        noted.await.unwrap_or_else(|error| self.unnoted(&error))
     }
 
     /// The store failed: the rows are safe, but nobody can be told of them there.
@@ -62,9 +60,8 @@ impl Cycle<'_> {
     async fn work(&self, shown: &watch::Sender<ProgressView>) -> Result<Report, SyncError> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engine().await.map_err(setup)?;
-        let reader = self.parts.warehouse.reader()?;
-        let before = standings(&self.parts.warehouse, &reader, &self.connection.name).await.map_err(setup)?;
-        drop(reader);
+        let before =
+            standings(&self.parts.warehouse, self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
         let watching = self.show(progress, meter, shown);
         let working = async move {
@@ -124,16 +121,18 @@ impl Cycle<'_> {
         mut meter: Meter,
         shown: &watch::Sender<ProgressView>,
     ) {
+        let first = self.connection.last_success_began_at.is_none();
         let mut noted = None;
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
             let view = meter.view(&now, self.parts.clock.now());
             let percent = view.first_copy_percent();
             shown.send_replace(view);
-            let first = self.connection.last_success_began_at.is_none();
-            if first && percent.is_some() && percent != noted {
-                noted = percent;
-                self.note_percent(percent.unwrap_or(0)).await;
+            if let Some(percent) = percent.filter(|_| first)
+                && noted != Some(percent)
+            {
+                noted = Some(percent);
+                self.note_percent(percent).await;
             }
             tokio::time::sleep(PAUSE).await;
         }

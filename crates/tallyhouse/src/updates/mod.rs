@@ -133,7 +133,8 @@ impl Updates {
         tell: watch::Sender<Option<Arc<Summary>>>,
     ) {
         let shown = self.places().entry(connection.name.clone()).or_default().shown.clone();
-        let cycle = cycle::Cycle { parts: &self.inner.parts, connection: &connection, forced, stop: &stop };
+        let Inner { parts, reader, .. } = &*self.inner;
+        let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
         let summary = cycle.run(&shown).await;
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {

@@ -1,0 +1,48 @@
+//! What the tests share: a simulated Stripe that is served, and an engine that copies it into memory.
+
+use std::{sync::Arc, time::Duration};
+
+use stripe_api::{Clock, Rates, RetryPolicy, Stripe};
+use stripe_sim::{DEMO_KEY, Sim};
+use sync::{Engine, Options, Progress};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+use warehouse::{Memory, SchemaName};
+
+/// Serves `sim` until `stop`; gives its address.
+pub(crate) async fn serve(sim: &Sim, stop: CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let sim = sim.clone();
+    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
+    tokio::spawn(async move { sim.serve(listener, stop).await });
+    address
+}
+
+/// Copies the Stripe at `address` into `warehouse`, trying each request `attempts` times.
+pub(crate) fn engine(
+    address: &str,
+    warehouse: &Arc<Memory>,
+    clock: Arc<dyn Clock>,
+    attempts: u32,
+) -> Engine<Memory> {
+    let config = stripe_api::Config {
+        api_url: address.parse().unwrap(),
+        key: DEMO_KEY.to_owned().into(),
+        account: None,
+        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
+        retry: RetryPolicy { attempts, base: Duration::from_millis(1), longest: Duration::from_millis(20) },
+    };
+    Engine {
+        stripe: Stripe::new(config, clock).unwrap(),
+        warehouse: Arc::clone(warehouse),
+        schema: schema(),
+        progress: watch::channel(Progress::starting()).0,
+        options: Options::default(),
+    }
+}
+
+/// The schema that [`engine`] copies into.
+pub(crate) fn schema() -> SchemaName {
+    "stripe".parse().unwrap()
+}
