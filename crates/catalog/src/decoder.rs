@@ -16,8 +16,16 @@ use crate::{
 pub struct Decoder {
     resource: &'static Resource,
     rows: Rows,
-    children: Vec<(&'static Child, Rows)>,
+    nested: Vec<Building>,
     rejects: Vec<Reject>,
+}
+
+/// A nested list under construction.
+#[derive(Debug)]
+struct Building {
+    child: &'static Child,
+    rows: Rows,
+    parents: Vec<String>,
 }
 
 /// A decoded list page.
@@ -71,9 +79,20 @@ pub struct Decoded {
     /// The resource's own.
     pub rows: RecordBatch,
     /// Those of its nested lists, in the order of the resource's children.
-    pub children: Vec<(&'static Child, RecordBatch)>,
+    pub nested: Vec<Nested>,
     /// What could not be decoded as it should.
     pub rejects: Vec<Reject>,
+}
+
+/// What one nested list brought.
+#[derive(Debug)]
+pub struct Nested {
+    /// Which list.
+    pub child: &'static Child,
+    /// Its rows.
+    pub rows: RecordBatch,
+    /// The parents that showed the list, be it empty. One that did not show it says nothing about its children.
+    pub parents: Vec<String>,
 }
 
 /// Something that was not as the catalogue expects. Nothing is lost: a value is in its row's `_extra` too, an object
@@ -113,8 +132,10 @@ impl Decoder {
     /// A decoder without rows.
     #[must_use]
     pub fn new(resource: &'static Resource) -> Self {
-        let children = resource.children.iter().map(|child| (child, Rows::new(child.table)));
-        Self { resource, rows: Rows::new(resource.table), children: children.collect(), rejects: Vec::new() }
+        let building =
+            |child: &'static Child| Building { child, rows: Rows::new(child.table), parents: Vec::new() };
+        let nested = resource.children.iter().map(building).collect();
+        Self { resource, rows: Rows::new(resource.table), nested, rejects: Vec::new() }
     }
 
     /// Decodes a list page. Objects whose ids are in `skip` give no row.
@@ -184,7 +205,7 @@ impl Decoder {
     pub fn finish(&mut self) -> Decoded {
         Decoded {
             rows: self.rows.finish(),
-            children: self.children.iter_mut().map(|(child, rows)| (*child, rows.finish())).collect(),
+            nested: self.nested.iter_mut().map(Building::finish).collect(),
             rejects: std::mem::take(&mut self.rejects),
         }
     }
@@ -197,18 +218,20 @@ impl Decoder {
             let Some((envelope, objects, has_more)) = nested(raw) else { continue };
             replaced.push((child.property, envelope));
             let keys = self.append_children(index, Place { parent: id, position: 0 }, objects, as_of_micros);
-            match keys.last().filter(|_| has_more) {
-                Some(last) => incomplete.push(Incomplete {
-                    child: index,
-                    parent: id.to_owned(),
-                    after: last.id.clone(),
-                    position: i64::try_from(keys.len()).unwrap_or(i64::MAX),
-                }),
-                None if has_more => {
-                    self.rejects.push(Reject::endless(self.resource.table.name, id, child, raw));
-                }
-                None => {}
+            let last = keys.last().map(|key| key.id.clone());
+            if has_more && last.is_none() {
+                self.rejects.push(Reject::endless(self.resource.table.name, id, child, raw));
+                continue;
             }
+            if let Some(building) = self.nested.get_mut(index) {
+                building.parents.push(id.to_owned());
+            }
+            incomplete.extend(last.filter(|_| has_more).map(|after| Incomplete {
+                child: index,
+                parent: id.to_owned(),
+                after,
+                position: i64::try_from(keys.len()).unwrap_or(i64::MAX),
+            }));
         }
         let misfits = self.rows.append(object, &replaced, None, as_of_micros);
         self.note(self.resource.table.name, id, misfits);
@@ -239,8 +262,8 @@ impl Decoder {
                 continue;
             }
             let place = Some(Place { parent: first.parent, position });
-            let rows = self.children.get_mut(child).map(|(_, rows)| rows);
-            let misfits = rows.map(|rows| rows.append(&object, &[], place, as_of_micros));
+            let building = self.nested.get_mut(child);
+            let misfits = building.map(|nested| nested.rows.append(&object, &[], place, as_of_micros));
             self.note(table.name, &key.id, misfits.unwrap_or_default());
             keys.push(key);
             // Callers count keys: an element that is no row takes no place.
@@ -279,6 +302,12 @@ impl Decoder {
             reason: "the value does not fit the column; it is kept in _extra".to_owned(),
             raw,
         }));
+    }
+}
+
+impl Building {
+    fn finish(&mut self) -> Nested {
+        Nested { child: self.child, rows: self.rows.finish(), parents: std::mem::take(&mut self.parents) }
     }
 }
 

@@ -15,7 +15,7 @@ mod resource;
 mod row;
 mod table;
 
-pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, One, Page, Reject};
+pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject};
 pub use encode::{EncodeError, encode, with_children};
 pub use resource::{by_object, resource, resources, tables};
 pub use table::{Child, Column, Kind, Resource, Table, schema};

@@ -20,8 +20,9 @@ fn decode(resource: &'static Resource, object: &Value) -> (catalog::Decoded, One
 
 fn back(resource: &'static Resource, decoded: &catalog::Decoded) -> Map<String, Value> {
     let object = encode(resource.table, &decoded.rows, 0).unwrap();
-    let children = decoded.children.iter().map(|(child, rows)| {
-        (0..rows.num_rows()).map(|row| encode(child.table, rows, row).unwrap()).collect()
+    let children = decoded.nested.iter().map(|nested| {
+        let rows = &nested.rows;
+        (0..rows.num_rows()).map(|row| encode(nested.child.table, rows, row).unwrap()).collect()
     });
     with_children(resource, object, children.collect())
 }
@@ -69,6 +70,23 @@ fn trap_25_money_and_text_stay_exact() {
 }
 
 #[test]
+fn a_nested_list_that_is_not_shown_says_nothing_about_its_rows() {
+    let resource = by_object("invoice").unwrap();
+    let lists = [
+        (json!({ "object": "list", "data": [], "has_more": false, "url": "/" }), true),
+        (json!({ "object": "list", "data": [], "has_more": true, "url": "/" }), false),
+        (json!(null), false),
+        (json!("a surprise"), false),
+    ];
+    for (list, shown) in lists {
+        let (decoded, _) = decode(resource, &json!({ "id": "in_1", "object": "invoice", "lines": list }));
+        assert_eq!(!decoded.nested[0].parents.is_empty(), shown, "{list}");
+    }
+    let (decoded, _) = decode(resource, &json!({ "id": "in_1", "object": "invoice" }));
+    assert!(decoded.nested[0].parents.is_empty());
+}
+
+#[test]
 fn trap_12_a_cut_nested_list_reports_the_rest() {
     let lines: Vec<Value> =
         (0..10).map(|n| json!({ "id": format!("il_{n}"), "object": "line_item" })).collect();
@@ -78,7 +96,7 @@ fn trap_12_a_cut_nested_list_reports_the_rest() {
     let One::Row { incomplete } = one else { panic!("{one:?}") };
     let [rest] = incomplete.as_slice() else { panic!("{incomplete:?}") };
     assert_eq!((rest.parent.as_str(), rest.after.as_str(), rest.position), ("in_1", "il_9", 10));
-    assert_eq!(decoded.children[0].1.num_rows(), 10);
+    assert_eq!(decoded.nested[0].rows.num_rows(), 10);
     assert_eq!(Value::Object(back(by_object("invoice").unwrap(), &decoded)), invoice);
 }
 
@@ -191,7 +209,7 @@ fn trap_12_a_bad_line_takes_no_place() {
     let lines = json!([{ "id": "a" }, 7, { "id": "b" }, { "id": "z", "deleted": true }]);
     let (decoded, incomplete) = invoice(&lines);
     assert_eq!((incomplete[0].after.as_str(), incomplete[0].position), ("b", 2));
-    let positions = decoded.children[0].1.column_by_name("_position").unwrap().as_primitive::<Int64Type>();
+    let positions = decoded.nested[0].rows.column_by_name("_position").unwrap().as_primitive::<Int64Type>();
     assert_eq!(positions.values().to_vec(), [0, 1]);
     assert_eq!(decoded.rejects.len(), 2);
 }
@@ -279,7 +297,7 @@ proptest! {
         prop_assert_eq!(page.has_more, has_more);
         prop_assert_eq!(decoded.rows.num_rows(), page.keys.len());
         let whole = decoded.rejects.iter().filter(|reject| reject.pointer.is_empty()).count();
-        let rows = decoded.rows.num_rows() + decoded.children[0].1.num_rows();
+        let rows = decoded.rows.num_rows() + decoded.nested[0].rows.num_rows();
         prop_assert_eq!(rows + whole, data.len() + lines.len());
     }
 

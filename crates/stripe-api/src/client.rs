@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -59,8 +59,10 @@ impl Default for RetryPolicy {
 pub struct Answer {
     /// The body, whole.
     pub body: Bytes,
-    /// When the request was sent: what the body shows is at least as new.
+    /// When the request was sent: what the body shows is at least as new. Never the same twice, see [`Stripe::now`].
     pub sent_at: DateTime<Utc>,
+    /// What Stripe's own clock said, to the second.
+    pub date: Option<DateTime<Utc>>,
     /// Stripe's name for the request.
     pub request_id: Option<String>,
 }
@@ -76,6 +78,8 @@ struct Inner {
     config: Config,
     budget: Budget,
     clock: Arc<dyn Clock>,
+    /// The last time given, in microseconds.
+    last: AtomicI64,
     requests: AtomicU64,
 }
 
@@ -93,7 +97,8 @@ impl Stripe {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StripeError> {
         let http = transport()?;
         let budget = Budget::new(config.rates);
-        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, requests: AtomicU64::new(0) }) })
+        let (last, requests) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
+        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, last, requests }) })
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -143,10 +148,20 @@ impl Stripe {
         self.inner.requests.load(Ordering::Relaxed)
     }
 
-    /// The time by the clock that stamps answers.
+    /// The time by the clock that stamps answers, always later than any it gave before: what is asked later must not
+    /// look older, also when the clock of this machine is set back.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        self.inner.clock.now()
+        let micros = self.inner.clock.now().timestamp_micros();
+        let later = |last: i64| Some(micros.max(last.saturating_add(1)));
+        let last = self.inner.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        let given = last.map_or(micros, |last| micros.max(last.saturating_add(1)));
+        DateTime::from_timestamp_micros(given).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// From now on every time given is later than `micros`: the newest state that is stored.
+    pub fn go_on_after(&self, micros: i64) {
+        self.inner.last.fetch_max(micros, Ordering::Relaxed);
     }
 
     async fn once(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
@@ -170,7 +185,8 @@ impl Stripe {
         if !status.is_success() {
             return Err(StripeError::from_answer(status.as_u16(), &body, &steering(&headers)));
         }
-        Ok(Answer { body, sent_at, request_id: text(&headers, "request-id") })
+        let date = text(&headers, "date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
+        Ok(Answer { body, sent_at, date: date.map(Into::into), request_id: text(&headers, "request-id") })
     }
 }
 

@@ -1,18 +1,19 @@
 //! What changed since the last cycle: new objects by list, changed ones by event, read again at the pinned version.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{Decoded, Decoder, Resource};
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Change, SchemaName, Warehouse, Write};
 
 use crate::{
     Feed, Slice, SyncError, TableState,
-    copy::batch,
     error::unless_stopped,
     event::{self, Hint, Subject},
-    fetch::{Fetch, Object, Read},
+    fetch::{Fetch, Fetched, Object, Read},
+    gathered,
     state::{feed_checkpoint, table_checkpoint},
 };
 
@@ -29,45 +30,70 @@ pub(crate) struct Changes<'a, W> {
     pub(crate) stop: &'a CancellationToken,
 }
 
-/// The events since the cursor, read but not yet stored.
+/// Events, read but not yet stored.
 pub(crate) struct News {
     /// Objects that were created, changed or deleted.
     pub(crate) subjects: BTreeSet<Subject>,
+    /// When the last of their pages had come: what was asked later shows at least what they tell of.
+    pub(crate) read_micros: i64,
+    pub(crate) pages: usize,
     decoded: Vec<Decoded>,
     newest: Option<i64>,
+    date: Option<DateTime<Utc>>,
 }
 
 /// New objects of a table.
 pub(crate) struct Listed {
-    pub(crate) ids: HashSet<String>,
     pub(crate) rows: u64,
     pub(crate) state: TableState,
 }
 
 impl<W: Warehouse> Changes<'_, W> {
-    /// Where the feed stands now: before the first page of a first copy (trap 19).
-    pub(crate) async fn newest_event(&self, events: &'static Resource) -> Result<Option<i64>, SyncError> {
+    /// The newest page of the feed; none when there is no event.
+    pub(crate) async fn newest_events(
+        &self,
+        events: &'static Resource,
+    ) -> Result<Option<Fetched>, SyncError> {
         let mut decoder = Decoder::new(events);
-        let (fetched, _) = self.fetch.next(events, &Slice::whole(), &mut decoder).await?;
-        Ok(fetched.and_then(|fetched| fetched.newest_held_back()))
+        Ok(self.fetch.next(events, &Slice::whole(), &mut decoder).await?.0)
     }
 
-    /// The events since the cursor. Those that are stored are applied, unless a first copy ran meanwhile.
-    pub(crate) async fn news(&self, events: &'static Resource, feed: &Feed) -> Result<News, SyncError> {
-        let mut news = News { subjects: BTreeSet::new(), decoded: Vec::new(), newest: feed.since };
-        let mut slice = Slice::since(feed.since);
+    /// The events from the cursor on, created before `until`; none when they take more than `most` pages. Those that
+    /// are stored are applied, unless a first copy ran meanwhile.
+    pub(crate) async fn news(
+        &self,
+        events: &'static Resource,
+        feed: &Feed,
+        until: Option<i64>,
+        most: usize,
+    ) -> Result<Option<News>, SyncError> {
+        let mut news = News {
+            subjects: BTreeSet::new(),
+            read_micros: 0,
+            pages: 0,
+            decoded: Vec::new(),
+            newest: feed.since,
+            date: None,
+        };
+        let mut slice = Slice { lt: until, ..Slice::since(feed.since) };
         while !slice.done {
             unless_stopped(self.stop)?;
+            if news.pages == most {
+                return Ok(None);
+            }
             let mut decoder = Decoder::new(events);
             let (fetched, after) = self.fetch.next(events, &slice, &mut decoder).await?;
             slice = after;
             let Some(fetched) = fetched else { continue };
+            news.pages += 1;
             news.newest = news.newest.max(fetched.newest_held_back());
+            news.date = news.date.or(fetched.date);
             let hints = event::hints(&fetched.body).map_err(|source| SyncError::Event { source })?;
             news.subjects.extend(self.fresh(events, feed, hints).await?);
             news.decoded.push(decoder.finish());
         }
-        Ok(news)
+        news.read_micros = self.fetch.stripe.now().timestamp_micros();
+        Ok(Some(news))
     }
 
     /// Objects created since the table's frontier, stored by merge.
@@ -76,35 +102,58 @@ impl<W: Warehouse> Changes<'_, W> {
         resource: &'static Resource,
         frontier: Option<i64>,
     ) -> Result<Listed, SyncError> {
-        let mut listed = Listed { ids: HashSet::new(), rows: 0, state: TableState::Live { frontier } };
+        let mut rows = 0;
         let mut newest = frontier;
         let mut slice = Slice::since(frontier);
         while !slice.done {
             unless_stopped(self.stop)?;
             let mut decoder = Decoder::new(resource);
-            let stored = slice.ask().skip;
             let (fetched, after) = self.fetch.next(resource, &slice, &mut decoder).await?;
             slice = after;
             let Some(fetched) = fetched else { continue };
             newest = newest.max(fetched.newest_held_back());
-            let ids = fetched.page.keys.into_iter().map(|key| key.id);
-            let parents: Vec<String> = ids.filter(|id| !stored.contains(id)).collect();
-            let batch = self.merging(resource, decoder.finish(), &parents);
-            listed.rows += self.warehouse.apply(batch).await?.rows;
-            listed.ids.extend(parents);
+            rows += self.merge(resource, decoder.finish()).await?;
         }
-        listed.state = TableState::Live { frontier: newest };
-        let checkpoint = table_checkpoint(resource.table.name, &listed.state)?;
-        self.warehouse.apply(batch(self.schema, vec![checkpoint])).await?;
-        Ok(listed)
+        let state = TableState::Live { frontier: newest };
+        let mut batch = Batch::of(self.schema);
+        batch.checkpoints.push(table_checkpoint(resource.table.name, &state)?);
+        self.warehouse.apply(batch).await?;
+        Ok(Listed { rows, state })
     }
 
-    /// Reads objects again and stores what they are now; those that are gone become tombstones.
-    pub(crate) async fn reread(
+    /// Reads again those of `ids` that the warehouse does not show as they were at `since` or later.
+    pub(crate) async fn reread_stale(
         &self,
         resource: &'static Resource,
         ids: Vec<String>,
+        since_micros: i64,
     ) -> Result<u64, SyncError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let stale = self.warehouse.stale(self.schema, resource.table, ids, since_micros).await?;
+        self.reread(resource, stale).await
+    }
+
+    /// After a walk over the whole list that began at `since`: reads again what it did not meet, which is gone or
+    /// hidden.
+    pub(crate) async fn reread_untouched(
+        &self,
+        resource: &'static Resource,
+        since_micros: i64,
+    ) -> Result<u64, SyncError> {
+        let (mut rows, mut after) = (0, String::new());
+        loop {
+            let table = resource.table;
+            let ids = self.warehouse.untouched(self.schema, table, since_micros, &after, TOGETHER).await?;
+            let Some(last) = ids.last() else { return Ok(rows) };
+            after.clone_from(last);
+            rows += self.reread(resource, ids).await?;
+        }
+    }
+
+    /// Reads objects again and stores what they are now; those that are gone become tombstones.
+    async fn reread(&self, resource: &'static Resource, ids: Vec<String>) -> Result<u64, SyncError> {
         let mut rows = 0;
         for some in ids.chunks(TOGETHER) {
             unless_stopped(self.stop)?;
@@ -125,28 +174,36 @@ impl<W: Warehouse> Changes<'_, W> {
         objects: Vec<(String, Object)>,
     ) -> Result<u64, SyncError> {
         let mut decoder = Decoder::new(resource);
-        let mut parents = Vec::new();
-        let mut gone = Vec::new();
+        let mut batch = Batch::of(self.schema);
         for (id, object) in objects {
             match self.fetch.decode(resource, &id, object, &mut decoder).await? {
-                Read::Row => parents.push(id),
-                Read::Gone { as_of_micros } => gone.push(Change::MarkDeleted { ids: vec![id], as_of_micros }),
+                Read::Row => {}
+                Read::Gone { as_of_micros } => bury(&mut batch, resource, id, as_of_micros),
             }
         }
-        let mut batch = self.merging(resource, decoder.finish(), &parents);
-        batch.writes.extend(gone.into_iter().map(|change| Write { table: resource.table, change }));
+        gathered::merge(&mut batch, resource, decoder.finish());
+        Ok(self.warehouse.apply(batch).await?.rows)
+    }
+
+    async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
+        let mut batch = Batch::of(self.schema);
+        gathered::merge(&mut batch, resource, decoded);
         Ok(self.warehouse.apply(batch).await?.rows)
     }
 
     /// Stores the events themselves and moves the cursor, once all that they name is stored (trap 30).
-    pub(crate) async fn settle(&self, events: &'static Resource, news: News) -> Result<u64, SyncError> {
-        let feed = Feed { since: news.newest, catching_up: false };
-        let mut batch = batch(self.schema, vec![feed_checkpoint(&feed)?]);
+    pub(crate) async fn settle(
+        &self,
+        events: &'static Resource,
+        news: News,
+        feed: &Feed,
+    ) -> Result<u64, SyncError> {
+        let mut batch = Batch::of(self.schema);
+        batch.checkpoints.push(feed_checkpoint(feed)?);
         let mut rows = 0;
         for decoded in news.decoded {
             rows += u64::try_from(decoded.rows.num_rows()).unwrap_or(u64::MAX);
-            batch.writes.push(Write { table: events.table, change: Change::Merge(decoded.rows) });
-            batch.rejects.extend(decoded.rejects);
+            gathered::merge(&mut batch, events, decoded);
         }
         self.warehouse.apply(batch).await?;
         Ok(rows)
@@ -175,17 +232,6 @@ impl<W: Warehouse> Changes<'_, W> {
         Ok((id, object))
     }
 
-    /// Rows by merge, the child sets of `parents` replaced: removing a child sends no event (trap 12).
-    fn merging(&self, resource: &'static Resource, decoded: Decoded, parents: &[String]) -> Batch {
-        let mut batch = Batch { rejects: decoded.rejects, ..batch(self.schema, Vec::new()) };
-        batch.writes.push(Write { table: resource.table, change: Change::Merge(decoded.rows) });
-        for (child, rows) in decoded.children {
-            let change = Change::ReplaceChildren { parents: parents.to_vec(), rows };
-            batch.writes.push(Write { table: child.table, change });
-        }
-        batch
-    }
-
     /// The subjects of events that are not applied yet.
     async fn fresh(
         &self,
@@ -194,12 +240,37 @@ impl<W: Warehouse> Changes<'_, W> {
         hints: Vec<Hint>,
     ) -> Result<Vec<Subject>, SyncError> {
         if feed.catching_up {
-            return Ok(hints.into_iter().filter_map(|hint| hint.subject).collect());
+            return Ok(hints.into_iter().flat_map(|hint| hint.subjects).collect());
         }
-        let by_event: BTreeMap<String, Option<Subject>> =
-            hints.into_iter().map(|hint| (hint.event, hint.subject)).collect();
+        let mut by_event: BTreeMap<String, Vec<Subject>> =
+            hints.into_iter().map(|hint| (hint.event, hint.subjects)).collect();
         let ids = by_event.keys().cloned().collect();
-        let unknown = self.warehouse.unknown(self.schema, events.table, ids).await?;
-        Ok(unknown.iter().filter_map(|id| by_event.get(id).cloned().flatten()).collect())
+        let unknown = self.warehouse.stale(self.schema, events.table, ids, 0).await?;
+        Ok(unknown.iter().filter_map(|id| by_event.remove(id)).flatten().collect())
     }
+}
+
+impl News {
+    /// The cursor once these are applied. The copy that ran meanwhile, if one did, is caught up with.
+    pub(crate) fn cursor(&self, feed: &Feed) -> Feed {
+        let read_at = self.date.map(|date| date.timestamp()).or(feed.read_at);
+        Feed { since: self.newest, catching_up: false, read_at }
+    }
+
+    /// The ids of one kind of object.
+    pub(crate) fn ids(&self, object: &str) -> Vec<String> {
+        let own = self.subjects.iter().filter(|subject| subject.object == object);
+        own.map(|subject| subject.id.clone()).collect()
+    }
+}
+
+/// Marks what Stripe no longer has, with what belonged to it.
+fn bury(batch: &mut Batch, resource: &'static Resource, id: String, as_of_micros: i64) {
+    for child in resource.children {
+        let change = Change::MarkChildrenDeleted { parents: vec![id.clone()], as_of_micros };
+        batch.writes.push(Write { table: child.table, change });
+    }
+    batch
+        .writes
+        .push(Write { table: resource.table, change: Change::MarkDeleted { ids: vec![id], as_of_micros } });
 }

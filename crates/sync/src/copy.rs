@@ -1,30 +1,41 @@
-//! The first copy of one table: slices walked side by side, split while workers are free.
+//! The walk over one whole list: slices walked side by side, split while workers are free, stored as they come.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use catalog::{Decoded, Decoder, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio_util::sync::CancellationToken;
-use warehouse::{Batch, Change, Checkpoint, SchemaName, Warehouse, Write};
+use tokio::time::{MissedTickBehavior, interval};
+use warehouse::{Batch, Warehouse};
 
 use crate::{
     Slice, SyncError, TableState,
+    change::Changes,
     error::unless_stopped,
-    fetch::Fetch,
-    state::{slice_checkpoint, slice_removed, table_checkpoint},
+    gathered::{Gathered, Transaction},
+    state::{slice_removed, table_checkpoint},
 };
+
+/// What is gathered is stored at least this often, so that a slow copy shows its progress and loses little.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Objects of a page, at most.
+const PAGE: usize = 100;
 
 /// What a copy needs of its cycle.
 pub(crate) struct Copy<'a, W> {
-    pub(crate) fetch: &'a Fetch,
-    pub(crate) warehouse: &'a W,
-    pub(crate) schema: &'a SchemaName,
+    pub(crate) changes: Changes<'a, W>,
     pub(crate) resource: &'static Resource,
     /// Slices walked at once.
     pub(crate) width: usize,
-    /// Pages gathered for one transaction.
+    /// Pages walked in one go.
     pub(crate) pages: usize,
-    pub(crate) stop: &'a CancellationToken,
+    /// The most rows that one transaction stores.
+    pub(crate) rows: usize,
+    /// The table holds rows already: merge, and read again what shows a state before then and was not met.
+    pub(crate) comparing_since: Option<i64>,
 }
 
 /// What was committed just now.
@@ -42,133 +53,174 @@ struct Walked {
     frontier: Option<i64>,
 }
 
+/// What is left to walk.
+struct Left {
+    waiting: VecDeque<Slice>,
+    numbers: Vec<u32>,
+    spans: HashMap<u32, i64>,
+}
+
 impl<W: Warehouse> Copy<'_, W> {
     /// Walks `slices` to their end and leaves the table live. `frontier` is known when the copy began earlier.
+    ///
+    /// Fetching goes on while a transaction is stored; transactions are stored in the order in which they were
+    /// gathered, so a stored slice never tells of rows that are not.
     pub(crate) async fn run(
         &self,
         slices: &[Slice],
         mut frontier: Option<i64>,
         mut committed: impl FnMut(Committed),
     ) -> Result<TableState, SyncError> {
-        let mut waiting: VecDeque<Slice> = slices.iter().filter(|slice| !slice.done).cloned().collect();
-        let mut numbers: Vec<u32> = slices.iter().map(|slice| slice.number).collect();
-        let mut spans = HashMap::new();
-        let mut running = FuturesUnordered::new();
+        let mut left = Left::of(slices);
+        let mut gathered = Gathered::default();
+        let mut walking = FuturesUnordered::new();
+        let mut storing = FuturesUnordered::new();
+        let mut failed = None;
+        let mut due = false;
+        let mut patience = interval(PATIENCE);
+        patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            unless_stopped(self.stop)?;
-            self.split(&mut waiting, &mut numbers, running.len()).await?;
-            while running.len() < self.width
-                && let Some(slice) = waiting.pop_front()
-            {
-                spans.insert(slice.number, slice.span());
-                running.push(self.walk(slice));
+            // No more than a transaction is gathered while another is stored: memory stays what it is.
+            let go_on = failed.is_none() && !self.changes.stop.is_cancelled() && gathered.rows() < self.rows;
+            if go_on {
+                self.split(&mut left, &mut gathered, walking.len());
+                let free = self.width.saturating_sub(walking.len());
+                walking.extend(left.take(free).map(|slice| self.walk(slice)));
             }
-            let Some(walked) = running.next().await else { break };
-            let walked = walked?;
-            let slice = walked.slice.clone();
-            frontier = frontier.or(walked.frontier);
-            let rows = self.store(walked, frontier).await?;
-            spans.insert(slice.number, if slice.done { 0 } else { slice.span() });
-            committed(Committed { rows, left: spans.values().sum() });
-            if !slice.done {
-                waiting.push_front(slice);
+            // One walk more might not fit.
+            let full = gathered.rows() + self.pages * PAGE > self.rows;
+            if storing.is_empty() && !gathered.is_empty() && (full || due || walking.is_empty()) {
+                storing.push(self.store(gathered.take(self.rows)));
+                due = false;
+                patience.reset();
+            }
+            if walking.is_empty() && storing.is_empty() {
+                break;
+            }
+            tokio::select! {
+                Some(walked) = walking.next() => match walked {
+                    Ok(walked) => {
+                        frontier = frontier.or(walked.frontier);
+                        self.gather(walked, frontier, &mut left, &mut gathered);
+                    }
+                    Err(error) => failed = failed.or(Some(error)),
+                },
+                Some(stored) = storing.next() => committed(Committed { rows: stored?, left: left.span() }),
+                _ = patience.tick() => due = true,
             }
         }
-        self.finish(&numbers, frontier).await
+        failed.map_or(Ok(()), Err)?;
+        unless_stopped(self.changes.stop)?;
+        self.finish(&left.numbers, frontier).await
     }
 
-    /// Pages of one slice, up to a transaction's worth.
+    /// Pages of one slice, up to a walk's worth.
     async fn walk(&self, mut slice: Slice) -> Result<Walked, SyncError> {
         let mut decoder = Decoder::new(self.resource);
         let mut frontier = None;
         for _ in 0..self.pages {
-            if slice.done || self.stop.is_cancelled() {
+            if slice.done || self.changes.stop.is_cancelled() {
                 break;
             }
             let first = slice.at.is_none() && slice.lt.is_none();
-            let (fetched, after) = self.fetch.next(self.resource, &slice, &mut decoder).await?;
+            let (fetched, after) = self.changes.fetch.next(self.resource, &slice, &mut decoder).await?;
             slice = after;
             if first {
                 frontier = fetched.and_then(|fetched| fetched.newest_held_back());
-                break; // the newest page shows where the list begins: store it, so that the rest can be split
+                break; // the newest page shows where the list begins, so that the rest can be split
             }
         }
         Ok(Walked { slice, decoded: decoder.finish(), frontier })
     }
 
-    /// Rows and the slice that covers them, in one transaction.
-    async fn store(&self, walked: Walked, frontier: Option<i64>) -> Result<u64, SyncError> {
+    fn gather(&self, walked: Walked, frontier: Option<i64>, left: &mut Left, gathered: &mut Gathered) {
         let Walked { slice, decoded, frontier: first } = walked;
-        let table = self.resource.table;
-        let mut checkpoints = vec![slice_checkpoint(table.name, &slice)?];
-        if first.is_some() {
-            checkpoints.push(table_checkpoint(table.name, &TableState::Copying { frontier })?);
-        }
-        let mut batch = Batch { rejects: decoded.rejects, ..batch(self.schema, checkpoints) };
-        let rows = u64::try_from(decoded.rows.num_rows()).unwrap_or(u64::MAX);
-        batch.writes.push(Write { table, change: Change::Insert(decoded.rows) });
-        let children = decoded.children.into_iter();
-        batch
-            .writes
-            .extend(children.map(|(child, rows)| Write { table: child.table, change: Change::Insert(rows) }));
-        self.warehouse.apply(batch).await?;
+        let state = first.map(|_| match self.comparing_since {
+            Some(since_micros) => TableState::Comparing { frontier, since_micros },
+            None => TableState::Copying { frontier },
+        });
+        gathered.walked(decoded, slice.clone(), state);
+        left.back(slice);
+    }
+
+    /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
+    async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
+        let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
+        let new = self.comparing_since.is_none();
+        let batch = transaction.into_batch(self.changes.schema, self.resource, new)?;
+        self.changes.warehouse.apply(batch).await?;
         Ok(rows)
     }
 
-    /// Splits the longest waiting slices until every worker has one. Both halves are stored before either is walked.
-    async fn split(
-        &self,
-        waiting: &mut VecDeque<Slice>,
-        numbers: &mut Vec<u32>,
-        running: usize,
-    ) -> Result<(), SyncError> {
-        let mut checkpoints = Vec::new();
-        while self.resource.created_filter && waiting.len() + running < self.width {
-            let number = numbers.iter().max().map_or(0, |most| most + 1);
-            let longest = waiting.iter().enumerate().max_by_key(|(_, slice)| slice.span());
-            let Some((index, halves)) = longest.map(|(index, slice)| (index, slice.split(number))) else {
-                break;
-            };
-            let Some((newer, older)) = halves else { break };
-            checkpoints.push(slice_checkpoint(self.resource.table.name, &newer)?);
-            checkpoints.push(slice_checkpoint(self.resource.table.name, &older)?);
-            numbers.push(number);
-            waiting.remove(index);
-            waiting.push_back(newer);
-            waiting.push_back(older);
+    /// Splits the longest waiting slices until every worker has one. Both halves are stored no later than what is
+    /// walked of either.
+    fn split(&self, left: &mut Left, gathered: &mut Gathered, walking: usize) {
+        while self.resource.created_filter && left.waiting.len() + walking < self.width {
+            let Some((newer, older)) = left.split_longest() else { break };
+            gathered.split([newer, older]);
         }
-        if !checkpoints.is_empty() {
-            self.warehouse.apply(batch(self.schema, last_of_each(checkpoints))).await?;
-        }
-        Ok(())
     }
 
     /// Makes ids unique again, whatever happened, and leaves the table live.
     async fn finish(&self, numbers: &[u32], frontier: Option<i64>) -> Result<TableState, SyncError> {
+        let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
+        if let Some(since) = self.comparing_since {
+            self.changes.reread_untouched(self.resource, since).await?;
+        }
         let children = self.resource.children.iter().map(|child| child.table);
         for sealed in std::iter::once(table).chain(children) {
-            let removed = self.warehouse.seal(self.schema, sealed).await?;
+            let removed = warehouse.seal(schema, sealed).await?;
             if removed > 0 {
                 tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
             }
         }
         let state = TableState::Live { frontier };
-        let mut checkpoints = vec![table_checkpoint(table.name, &state)?];
-        checkpoints.extend(numbers.iter().map(|&number| slice_removed(table.name, number)));
-        self.warehouse.apply(batch(self.schema, checkpoints)).await?;
+        let mut batch = Batch::of(schema);
+        batch.checkpoints.push(table_checkpoint(table.name, &state)?);
+        batch.checkpoints.extend(numbers.iter().map(|&number| slice_removed(table.name, number)));
+        warehouse.apply(batch).await?;
         Ok(state)
     }
 }
 
-/// A batch that so far only carries checkpoints.
-pub(crate) fn batch(schema: &SchemaName, checkpoints: Vec<Checkpoint>) -> Batch {
-    Batch { schema: schema.clone(), writes: Vec::new(), checkpoints, rejects: Vec::new() }
-}
+impl Left {
+    fn of(slices: &[Slice]) -> Self {
+        let numbers = slices.iter().map(|slice| slice.number).collect();
+        let mut left = Self { waiting: VecDeque::new(), numbers, spans: HashMap::new() };
+        slices.iter().rev().for_each(|slice| left.back(slice.clone()));
+        left
+    }
 
-/// The last of the checkpoints under each key.
-fn last_of_each(checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
-    let by_key: BTreeMap<String, Checkpoint> =
-        checkpoints.into_iter().map(|checkpoint| (checkpoint.key.clone(), checkpoint)).collect();
-    by_key.into_values().collect()
+    /// A slice that was walked, to be walked on next if it is not done.
+    fn back(&mut self, slice: Slice) {
+        self.spans.insert(slice.number, if slice.done { 0 } else { slice.span() });
+        if !slice.done {
+            self.waiting.push_front(slice);
+        }
+    }
+
+    /// Up to `most` slices to walk now.
+    fn take(&mut self, most: usize) -> impl Iterator<Item = Slice> {
+        let most = most.min(self.waiting.len());
+        self.waiting.drain(..most)
+    }
+
+    fn split_longest(&mut self) -> Option<(Slice, Slice)> {
+        let number = self.numbers.iter().max().map_or(0, |most| most + 1);
+        let (index, longest) = self.waiting.iter().enumerate().max_by_key(|(_, slice)| slice.span())?;
+        let (newer, older) = longest.split(number)?;
+        self.waiting.remove(index);
+        self.numbers.push(number);
+        for half in [&newer, &older] {
+            self.spans.insert(half.number, half.span());
+            self.waiting.push_back(half.clone());
+        }
+        Some((newer, older))
+    }
+
+    /// Seconds of the time line still to walk.
+    fn span(&self) -> i64 {
+        self.spans.values().sum()
+    }
 }

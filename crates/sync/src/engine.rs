@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use catalog::Resource;
-use futures::future::join_all;
 use stripe_api::Stripe;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Feed, Phase, Progress, Slice, SyncError, TableProgress, TableState,
-    change::{Changes, News},
-    copy::{Committed, Copy, batch},
-    error::unless_stopped,
-    fetch::Fetch,
-    state::{Stored, feed_checkpoint, table_checkpoint},
+    Phase, Progress, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch, state::Stored,
 };
 
 /// How wide a cycle works.
@@ -23,15 +16,19 @@ use crate::{
 pub struct Options {
     /// Slices of one table walked at once.
     pub slices: usize,
-    /// Pages gathered for one transaction.
+    /// Pages of a slice walked in one go.
     pub pages: usize,
+    /// The most rows of a copy that one transaction stores: a warehouse that keeps rows in groups wants them nearly full.
+    pub rows: usize,
+    /// Pages of events read before what they name is read again: more are worked off from the oldest on.
+    pub event_pages: usize,
     /// Objects read again at once.
     pub reads: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { slices: 4, pages: 20, reads: 8 }
+        Self { slices: 4, pages: 5, rows: 8_192, event_pages: 50, reads: 8 }
     }
 }
 
@@ -98,264 +95,26 @@ impl<W: Warehouse> Engine<W> {
     async fn cycle(&self, stop: &CancellationToken) -> Result<Report, SyncError> {
         let before = self.stripe.requests();
         self.prepare().await?;
-        let stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
-        let cycle = Cycle { engine: self, fetch: Fetch { stripe: self.stripe.clone() }, stop };
-        let feed = cycle.feed(&stored).await?;
+        let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
+        let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
+        let cycle = Cycle { engine: self, fetch, stop };
+        let feed = cycle.feed(&mut stored).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let mut tables = cycle.copy(stored).await;
+        let mut tables = cycle.copy(stored).await?;
         unless_stopped(stop)?;
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        cycle.apply_changes(&feed, &mut tables).await?;
+        cycle.follow(feed, &mut tables).await?;
         Ok(Report { tables, requests: self.stripe.requests() - before })
     }
 
+    /// Makes the tables, and sees to it that what is asked now looks newer than what they hold.
     async fn prepare(&self) -> Result<(), SyncError> {
-        Ok(self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?)
-    }
-}
-
-/// What the steps of one cycle share.
-struct Cycle<'a, W> {
-    engine: &'a Engine<W>,
-    fetch: Fetch,
-    stop: &'a CancellationToken,
-}
-
-impl<W: Warehouse> Cycle<'_, W> {
-    /// The feed's cursor, taken before the first page of a first copy.
-    async fn feed(&self, stored: &Stored) -> Result<Feed, SyncError> {
-        if let Some(feed) = &stored.feed {
-            return Ok(feed.clone());
-        }
-        let Some(events) = catalog::by_object("event") else {
-            return Ok(Feed { since: None, catching_up: true });
-        };
-        let since = match self.changes().newest_event(events).await {
-            Ok(since) => since,
-            Err(error) if error.is_unavailable() => None,
-            Err(error) => return Err(error),
-        };
-        let feed = Feed { since, catching_up: true };
-        let engine = self.engine;
-        engine.warehouse.apply(batch(&engine.schema, vec![feed_checkpoint(&feed)?])).await?;
-        Ok(feed)
-    }
-
-    /// The first copy of every table that is not live yet, side by side.
-    async fn copy(&self, mut stored: Stored) -> Vec<TableReport> {
-        let tables = catalog::resources().iter().map(|&resource| {
-            let state = stored.tables.remove(resource.table.name);
-            let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
-            self.copy_table(resource, state, slices)
-        });
-        join_all(tables.collect::<Vec<_>>()).await
-    }
-
-    async fn copy_table(
-        &self,
-        resource: &'static Resource,
-        state: Option<TableState>,
-        mut slices: Vec<Slice>,
-    ) -> TableReport {
-        let table = resource.table.name;
-        let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
-        let frontier = match state {
-            Some(TableState::Live { frontier }) => {
-                self.complete(table);
-                return TableReport { table, rows: 0, outcome: Ok(TableState::Live { frontier }) };
+        self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?;
+        for table in catalog::tables() {
+            if let Some(newest) = self.warehouse.newest(&self.schema, table).await? {
+                self.stripe.go_on_after(newest);
             }
-            Some(TableState::Copying { frontier }) => frontier,
-            Some(TableState::Unavailable { .. }) | None => None,
-        };
-        if slices.is_empty() {
-            slices.push(Slice::whole());
-        }
-        let mut rows = 0;
-        let mut longest = 1;
-        let outcome = self
-            .copier(resource)
-            .run(&slices, frontier, |committed| {
-                rows += committed.rows;
-                longest = longest.max(committed.left);
-                self.committed(table, &committed, longest);
-            })
-            .await;
-        TableReport { table, rows, outcome: self.concluded(table, outcome, holds_nothing).await }
-    }
-
-    /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
-    /// that holds rows keeps its state, and goes on from there once Stripe gives it again.
-    async fn concluded(
-        &self,
-        table: &'static str,
-        outcome: Result<TableState, SyncError>,
-        holds_nothing: bool,
-    ) -> Result<TableState, SyncError> {
-        match outcome {
-            Ok(state) => {
-                self.complete(table);
-                Ok(state)
-            }
-            Err(error) if holds_nothing && refuses_list(table, &error) => {
-                let state = TableState::Unavailable { why: error.sentence() };
-                self.show(table, |shown| {
-                    (shown.unavailable, shown.why) = (true, Some(error.sentence()));
-                });
-                let engine = self.engine;
-                let checkpoint = table_checkpoint(table, &state)?;
-                engine.warehouse.apply(batch(&engine.schema, vec![checkpoint])).await?;
-                Ok(state)
-            }
-            Err(error) => {
-                self.show(table, |shown| shown.why = Some(error.sentence()));
-                Err(error)
-            }
-        }
-    }
-
-    /// New objects by list, changed ones by event, deleted ones that others name; then the cursor.
-    async fn apply_changes(&self, feed: &Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
-        let Some(events) = catalog::by_object("event") else { return Ok(()) };
-        let changes = self.changes();
-        let news = self.news(&changes, events, feed, tables).await?;
-        let mut whole = true;
-        for resource in
-            catalog::resources().iter().filter(|resource| resource.table.name != events.table.name)
-        {
-            let Some(report) = report_of(tables, resource.table.name) else { continue };
-            let Ok(TableState::Live { frontier }) = report.outcome else {
-                whole &= matches!(report.outcome, Ok(TableState::Unavailable { .. }));
-                continue;
-            };
-            let subjects = news.iter().flat_map(|news| &news.subjects);
-            let ids = subjects.filter(|subject| subject.object == resource.table.object);
-            let ids: Vec<String> = ids.map(|subject| subject.id.clone()).collect();
-            match self.apply_table(&changes, resource, frontier, ids).await {
-                Ok((rows, state)) => (report.rows, report.outcome) = (report.rows + rows, Ok(state)),
-                Err(SyncError::Stopped) => return Err(SyncError::Stopped),
-                Err(error) => {
-                    (whole, report.outcome) = (false, self.concluded(report.table, Err(error), false).await);
-                }
-            }
-        }
-        self.apply_dangling(&changes, tables).await?;
-        if let Some(news) = news
-            && whole
-        {
-            let rows = changes.settle(events, news).await?;
-            add(tables, events.table.name, rows);
         }
         Ok(())
     }
-
-    /// What the feed says; nothing while Stripe does not give it, and then new objects are still listed.
-    async fn news(
-        &self,
-        changes: &Changes<'_, W>,
-        events: &'static Resource,
-        feed: &Feed,
-        tables: &mut [TableReport],
-    ) -> Result<Option<News>, SyncError> {
-        if !is_live(tables, events.table.name) {
-            return Ok(None);
-        }
-        match changes.news(events, feed).await {
-            Ok(news) => Ok(Some(news)),
-            Err(error) if error.is_unavailable() => {
-                let outcome = self.concluded(events.table.name, Err(error), false).await;
-                if let Some(report) = report_of(tables, events.table.name) {
-                    report.outcome = outcome;
-                }
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn apply_table(
-        &self,
-        changes: &Changes<'_, W>,
-        resource: &'static Resource,
-        frontier: Option<i64>,
-        ids: Vec<String>,
-    ) -> Result<(u64, TableState), SyncError> {
-        let listed = changes.list_new(resource, frontier).await?;
-        let older = ids.into_iter().filter(|id| !listed.ids.contains(id)).collect();
-        let rows = listed.rows + changes.reread(resource, older).await?;
-        self.show(resource.table.name, |shown| shown.rows += rows);
-        Ok((rows, listed.state))
-    }
-
-    async fn apply_dangling(
-        &self,
-        changes: &Changes<'_, W>,
-        tables: &mut [TableReport],
-    ) -> Result<(), SyncError> {
-        let Some(customers) = catalog::by_object("customer") else { return Ok(()) };
-        if !is_live(tables, customers.table.name) {
-            return Ok(());
-        }
-        let live: Vec<_> = catalog::resources()
-            .iter()
-            .copied()
-            .filter(|resource| is_live(tables, resource.table.name))
-            .collect();
-        let rows = changes.fetch_dangling(&live, customers).await?;
-        add(tables, customers.table.name, rows);
-        Ok(())
-    }
-
-    fn changes(&self) -> Changes<'_, W> {
-        let Engine { warehouse, schema, options, .. } = self.engine;
-        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads, stop: self.stop }
-    }
-
-    fn copier(&self, resource: &'static Resource) -> Copy<'_, W> {
-        let Engine { warehouse, schema, options, .. } = self.engine;
-        let (width, pages) = (options.slices, options.pages);
-        Copy { fetch: &self.fetch, warehouse, schema, resource, width, pages, stop: self.stop }
-    }
-
-    fn committed(&self, table: &'static str, committed: &Committed, longest: i64) {
-        self.show(table, |shown| {
-            shown.rows += committed.rows;
-            let left = committed.left.saturating_mul(1000) / longest.max(1);
-            shown.permille = Some(u32::try_from((1000 - left).clamp(0, 999)).unwrap_or(0));
-        });
-    }
-
-    fn complete(&self, table: &'static str) {
-        self.show(table, |shown| {
-            shown.complete = true;
-            shown.permille = Some(1000);
-        });
-    }
-
-    fn show(&self, table: &'static str, change: impl FnOnce(&mut TableProgress)) {
-        self.engine.progress.send_modify(|progress| {
-            if let Some(shown) = progress.tables.get_mut(table) {
-                change(shown);
-            }
-        });
-    }
-}
-
-fn report_of<'a>(tables: &'a mut [TableReport], table: &str) -> Option<&'a mut TableReport> {
-    tables.iter_mut().find(|report| report.table == table)
-}
-
-fn add(tables: &mut [TableReport], table: &'static str, rows: u64) {
-    if let Some(report) = report_of(tables, table) {
-        report.rows += rows;
-    }
-}
-
-/// A refused list is the table's own; what is refused of one object says nothing about its kind.
-fn refuses_list(table: &str, error: &SyncError) -> bool {
-    let list = catalog::resource(table).map(|resource| resource.list_path);
-    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
-}
-
-fn is_live(tables: &[TableReport], name: &str) -> bool {
-    tables.iter().any(|report| report.table == name && matches!(report.outcome, Ok(TableState::Live { .. })))
 }

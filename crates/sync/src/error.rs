@@ -77,6 +77,15 @@ impl SyncError {
         }
     }
 
+    /// Whether no other table can go on either: the warehouse, the credentials, a stop.
+    pub(crate) fn concerns_all(&self) -> bool {
+        match self {
+            Self::Warehouse(_) | Self::Checkpoint { .. } | Self::Setup(_) | Self::Stopped => true,
+            Self::Stripe { .. } => self.is_unauthorized(),
+            Self::Decode { .. } | Self::Stuck { .. } | Self::Event { .. } => false,
+        }
+    }
+
     /// Stripe refuses the credentials: somebody must connect again.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {

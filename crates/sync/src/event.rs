@@ -1,8 +1,9 @@
-//! What an event says, as a hint: which object to read again. Its payload is stored, never trusted (trap 14).
+//! What an event says, as a hint: which objects to read again. Its payload is stored, never trusted (trap 14).
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-/// The object that an event is about.
+/// An object that an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Subject {
     pub(crate) object: String,
@@ -14,39 +15,106 @@ pub(crate) struct Subject {
 pub(crate) struct Hint {
     pub(crate) event: String,
     /// None for payloads without id (trap 16).
-    pub(crate) subject: Option<Subject>,
+    pub(crate) subjects: Vec<Subject>,
 }
 
+/// Objects that change together with the one that an event shows, though no event of their own is promised: the
+/// event's object, its property that names the other, and what the other is. From the descriptions of the event
+/// types and of the objects in Stripe's API reference.
+const CHANGED_WITH: &[(&str, &str, &str)] = &[
+    ("dispute", "charge", "charge"),               // charge.dispute.*: `disputed`
+    ("refund", "charge", "charge"),                // refund.*: `amount_refunded`, `refunded`
+    ("review", "charge", "charge"),                // review.*: `outcome`, `review`
+    ("payment_intent", "latest_charge", "charge"), // payment_intent.*: a capture or a cancellation
+    ("credit_note", "invoice", "invoice"),         // credit_note.*: amounts credited and remaining
+    ("invoice_payment", "invoice", "invoice"),     // invoice_payment.paid: amounts paid and remaining
+    ("invoiceitem", "invoice", "invoice"),         // invoiceitem.*: lines and totals of a draft
+    ("discount", "customer", "customer"),          // customer.discount.*: `discount`
+    ("discount", "subscription", "subscription"),  // customer.discount.*: `discounts`
+    ("discount", "invoice", "invoice"),            // customer.discount.*: `discounts`
+    ("subscription_schedule", "subscription", "subscription"), // subscription_schedule.*: `schedule`, phases
+    ("customer_cash_balance_transaction", "customer", "customer"), // its cash balance
+];
+
 #[derive(Deserialize)]
-struct EventPage {
-    data: Vec<Event>,
+struct EventPage<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Event {
     id: String,
-    data: Payload,
+    data: Option<Payload>,
 }
 
 #[derive(Deserialize)]
 struct Payload {
-    object: Shown,
+    object: serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Deserialize)]
-struct Shown {
-    id: Option<String>,
-    object: Option<String>,
-}
-
-/// The hints of a page of `/v1/events`.
+/// The hints of a page of `/v1/events`. An event that is not what events look like hints at nothing: its row or
+/// reject is kept all the same, and it must not hold up the others.
 pub(crate) fn hints(body: &[u8]) -> Result<Vec<Hint>, serde_json::Error> {
-    let page: EventPage = serde_json::from_slice(body)?;
-    Ok(page.data.into_iter().map(hint).collect())
+    let page: EventPage<'_> = serde_json::from_slice(body)?;
+    Ok(page.data.into_iter().filter_map(hint).collect())
 }
 
-fn hint(event: Event) -> Hint {
-    let Shown { id, object } = event.data.object;
-    let subject = object.zip(id).map(|(object, id)| Subject { object, id });
-    Hint { event: event.id, subject }
+fn hint(raw: &RawValue) -> Option<Hint> {
+    match serde_json::from_str(raw.get()) {
+        Ok(Event { id, data }) => {
+            let subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
+            Some(Hint { event: id, subjects })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "an event cannot be understood; what it is about is not read again");
+            None
+        }
+    }
+}
+
+fn subjects(shown: &serde_json::Map<String, serde_json::Value>) -> Vec<Subject> {
+    let Some(object) = shown.get("object").and_then(serde_json::Value::as_str) else { return Vec::new() };
+    let own = shown.get("id").and_then(serde_json::Value::as_str).map(|id| (object, id));
+    let others = CHANGED_WITH.iter().filter(|(of, _, _)| *of == object);
+    let others = others.filter_map(|(_, property, other)| Some((*other, named(shown.get(*property)?)?)));
+    let subject = |(object, id): (&str, &str)| Subject { object: object.to_owned(), id: id.to_owned() };
+    own.into_iter().chain(others).map(subject).collect()
+}
+
+/// The id of an object that is named, or shown whole.
+fn named(value: &serde_json::Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("id")?.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(object: &serde_json::Value) -> Vec<String> {
+        let page = serde_json::json!({ "data": [{ "id": "evt_1", "data": { "object": object } }] });
+        let hints = hints(page.to_string().as_bytes()).unwrap();
+        hints.into_iter().flat_map(|hint| hint.subjects).map(|subject| subject.id).collect()
+    }
+
+    #[test]
+    fn an_event_names_what_changes_with_its_object() {
+        let dispute = serde_json::json!({ "id": "dp_1", "object": "dispute", "charge": "ch_1" });
+        assert_eq!(told(&dispute), ["dp_1", "ch_1"]);
+        let discount = serde_json::json!({ "id": "di_1", "object": "discount", "customer": { "id": "cus_1" }, "invoice": null });
+        assert_eq!(told(&discount), ["di_1", "cus_1"]);
+    }
+
+    #[test]
+    fn trap_16_payloads_without_id_name_nothing() {
+        assert_eq!(told(&serde_json::json!({ "object": "invoice", "customer": "cus_1" })), [""; 0]);
+    }
+
+    #[test]
+    fn an_odd_event_holds_up_no_other() {
+        let page = br#"{"data":[7,{"id":"evt_1","data":{"object":[]}},{"id":"evt_2"},
+            {"id":"evt_3","data":{"object":{"object":"plan","id":"p"}}}]}"#;
+        let hints: Vec<String> = hints(page).unwrap().into_iter().map(|hint| hint.event).collect();
+        assert_eq!(hints, ["evt_2", "evt_3"]);
+    }
 }

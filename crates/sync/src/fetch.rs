@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use catalog::{Decoder, Incomplete, One, Page, Resource};
+use chrono::{DateTime, Utc};
 use stripe_api::{Answer, Stripe};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Slice, SyncError, state::HOLD_BACK};
 
@@ -15,6 +17,8 @@ const ATTEMPTS: u32 = 5;
 pub(crate) struct Fetched {
     pub(crate) page: Page,
     pub(crate) body: Bytes,
+    /// Stripe's time.
+    pub(crate) date: Option<DateTime<Utc>>,
 }
 
 impl Fetched {
@@ -46,6 +50,8 @@ pub(crate) enum Read {
 #[derive(Clone)]
 pub(crate) struct Fetch {
     pub(crate) stripe: Stripe,
+    /// Requests, and the pauses before they are repeated, end with it.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Fetch {
@@ -76,11 +82,11 @@ impl Fetch {
 
     /// Asks for one object at the pinned version.
     pub(crate) async fn object(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
+        // Not later than the request is sent: what happens after it must win.
+        let as_of_micros = self.stripe.now().timestamp_micros();
         match self.ask(&object_path(resource, id), &[]).await {
             Ok(answer) => Ok(Object::Found(answer)),
-            Err(SyncError::Stripe { source, .. }) if source.is_missing() => {
-                Ok(Object::Gone { as_of_micros: self.stripe.now().timestamp_micros() })
-            }
+            Err(SyncError::Stripe { source, .. }) if source.is_missing() => Ok(Object::Gone { as_of_micros }),
             Err(error) => Err(error),
         }
     }
@@ -145,7 +151,7 @@ impl Fetch {
         let as_of = answer.sent_at.timestamp_micros();
         let page =
             decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list_path, source))?;
-        Ok(Fetched { page, body: answer.body })
+        Ok(Fetched { page, body: answer.body, date: answer.date })
     }
 
     /// Fetches what nested lists left out (trap 12).
@@ -202,10 +208,9 @@ impl Fetch {
 
     async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, SyncError> {
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.stripe
-            .get(path, &query)
-            .await
-            .map_err(|source| SyncError::Stripe { path: path.to_owned(), source })
+        let answer = self.stop.run_until_cancelled(self.stripe.get(path, &query)).await;
+        let answer = answer.ok_or(SyncError::Stopped)?;
+        answer.map_err(|source| SyncError::Stripe { path: path.to_owned(), source })
     }
 }
 

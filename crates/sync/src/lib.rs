@@ -8,10 +8,13 @@
 
 mod change;
 mod copy;
+mod cycle;
 mod engine;
 mod error;
 mod event;
 mod fetch;
+mod follow;
+mod gathered;
 mod progress;
 mod slice;
 mod state;

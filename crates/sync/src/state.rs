@@ -19,6 +19,13 @@ pub enum TableState {
         /// The frontier that the table will have when it is live.
         frontier: Option<i64>,
     },
+    /// It was live, and changes were missed: its list is walked whole again, over the rows it has.
+    Comparing {
+        /// The frontier that the table will have when it is live.
+        frontier: Option<i64>,
+        /// Rows that show a state before then are not compared yet.
+        since_micros: i64,
+    },
     /// The first copy is complete. New objects are looked for from `frontier` on.
     Live {
         /// Every object created before this second is stored; none while the list has been empty.
@@ -32,12 +39,25 @@ pub enum TableState {
 }
 
 /// Where the change feed stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     /// Every event created before this second is applied; none when the account had no event yet.
     pub since: Option<i64>,
     /// The first copy ran meanwhile: an event that is stored may still have to be applied.
     pub catching_up: bool,
+    /// The second, by Stripe's clock, at which the feed was last read to its end.
+    #[serde(default)]
+    pub read_at: Option<i64>,
+}
+
+/// Seconds for which Stripe surely still has every event: it keeps them for 30 days (trap 14).
+const KEPT: i64 = 29 * 86_400;
+
+impl Feed {
+    /// Whether events may have been dropped by Stripe before they were read, when it is `now` there.
+    pub(crate) fn has_gap(&self, now: Option<i64>) -> bool {
+        self.read_at.zip(now).is_some_and(|(read, now)| now - read > KEPT)
+    }
 }
 
 /// Everything the checkpoints of one connection say.

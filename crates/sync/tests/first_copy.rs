@@ -54,7 +54,7 @@ async fn running(key: Key) -> Running {
 
 fn engine(running: &Running, warehouse: &Arc<Memory>, width: usize) -> Engine<Memory> {
     let clock = At(DateTime::from_timestamp(running.world.now(), 0).unwrap());
-    let options = Options { slices: width, pages: 2, reads: 4 };
+    let options = Options { slices: width, pages: 2, rows: 400, event_pages: 1, reads: 4 };
     Engine { options, ..support::engine(&running.address, warehouse, Arc::new(clock), 20) }
 }
 

@@ -18,6 +18,14 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
 }
 
+impl Batch {
+    /// A batch that does nothing yet.
+    #[must_use]
+    pub fn of(schema: &SchemaName) -> Self {
+        Self { schema: schema.clone(), writes: Vec::new(), checkpoints: Vec::new(), rejects: Vec::new() }
+    }
+}
+
 /// A change of one table.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -51,6 +59,13 @@ pub enum Change {
         /// Ids of the rows.
         ids: Vec<String>,
         /// When they were seen to be gone.
+        as_of_micros: i64,
+    },
+    /// The children of parents that are gone become tombstones too. Passed over for children that are newer.
+    MarkChildrenDeleted {
+        /// Ids of the parents.
+        parents: Vec<String>,
+        /// When the parents were seen to be gone.
         as_of_micros: i64,
     },
 }

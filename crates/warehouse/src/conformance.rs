@@ -35,6 +35,8 @@ pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
     children_without_their_parent_go_by_their_own_time(new()).await;
     sealing_makes_ids_unique(new()).await;
     names_what_is_missing(new()).await;
+    tells_old_states_from_new(new()).await;
+    trap_11_children_of_a_deleted_parent_are_marked(new()).await;
     every_type_comes_back(new()).await;
     rejects_are_kept_once(new()).await;
 }
@@ -234,7 +236,7 @@ async fn trap_11_deleted_rows_are_marked_not_blanked(mut subject: impl Subject) 
     assert_eq!(warehouse.apply(batch(vec![(customers(), gone)])).await.unwrap().rows, 3);
     let late = Change::Merge(some_customers(&[("cus_1", 50, 4), ("cus_3", 70, 6), ("cus_never_seen", 1, 4)]));
     warehouse.apply(batch(vec![(customers(), late)])).await.unwrap();
-    assert_eq!(warehouse.unknown(&name(), customers(), owned(&["cus_never_seen"])).await.unwrap(), [""; 0]);
+    assert_eq!(warehouse.stale(&name(), customers(), owned(&["cus_never_seen"]), 0).await.unwrap(), [""; 0]);
     let rows = subject.dump(customers(), &["id", "balance", "_deleted", "_as_of"]).await;
     assert_eq!(
         rows,
@@ -319,10 +321,35 @@ async fn names_what_is_missing(mut subject: impl Subject) {
     warehouse.apply(batch(writes)).await.unwrap();
     assert_eq!(warehouse.dangling(&name(), invoices(), "customer", customers()).await.unwrap(), ["cus_9"]);
     let asked = owned(&["cus_9", "cus_1", "it's \"x\"", "cus_9"]);
-    assert_eq!(warehouse.unknown(&name(), customers(), asked).await.unwrap(), ["cus_9", "it's \"x\""]);
+    assert_eq!(warehouse.stale(&name(), customers(), asked, 0).await.unwrap(), ["cus_9", "it's \"x\""]);
     assert!(warehouse.dangling(&name(), invoices(), "no_such_column", customers()).await.is_err());
     let nowhere = SchemaName::new("nowhere").unwrap();
     assert!(matches!(warehouse.count(&nowhere, customers()).await, Err(WarehouseError::Failed { .. })));
+}
+
+async fn tells_old_states_from_new(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), None);
+    let rows = some_customers(&[("a", 1, 10), ("b", 1, 20), ("c", 1, 10), ("d", 1, 10), ("e", 1, 19)]);
+    let gone = Change::MarkDeleted { ids: owned(&["c"]), as_of_micros: 11 };
+    warehouse.apply(batch(vec![(customers(), Change::Insert(rows)), (customers(), gone)])).await.unwrap();
+    let asked = owned(&["b", "a", "never seen", "e"]);
+    assert_eq!(warehouse.stale(&name(), customers(), asked, 20).await.unwrap(), ["a", "e", "never seen"]);
+    let untouched =
+        async |after, most| warehouse.untouched(&name(), customers(), 20, after, most).await.unwrap();
+    assert_eq!(untouched("", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
+    assert_eq!(untouched("a", 1).await, ["d"]);
+    assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), Some(20));
+}
+
+async fn trap_11_children_of_a_deleted_parent_are_marked(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let lines_held = [("il_1", "in_1", 1), ("il_2", "in_1", 9), ("il_3", "in_2", 1)];
+    warehouse.apply(batch(vec![(lines(), Change::Insert(some_lines(&lines_held)))])).await.unwrap();
+    let gone = Change::MarkChildrenDeleted { parents: owned(&["in_1", "in_9"]), as_of_micros: 5 };
+    assert_eq!(warehouse.apply(batch(vec![(lines(), gone)])).await.unwrap().rows, 1);
+    let rows = subject.dump(lines(), &["id", "_deleted"]).await;
+    assert_eq!(rows, ["il_1|true", "il_2|false", "il_3|false"]);
 }
 
 async fn every_type_comes_back(mut subject: impl Subject) {

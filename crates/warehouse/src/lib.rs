@@ -69,16 +69,41 @@ pub trait Warehouse: Send + Sync + 'static {
         target: &'static Table,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
-    /// Of `ids`, those that `table` does not hold, in order; a tombstone is held.
+    /// Of `ids`, those that `table` does not hold as they were at `since` or later, in order; a tombstone is held.
     ///
     /// # Errors
     /// When the table cannot be read.
-    fn unknown(
+    fn stale(
         &self,
         schema: &SchemaName,
         table: &'static Table,
         ids: Vec<String>,
+        since_micros: i64,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
+
+    /// The first ids after `after`, in order, of rows that show a state before `since` and are no tombstones: at most
+    /// `most`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn untouched(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        since_micros: i64,
+        after: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
+
+    /// The newest `_as_of` of `table`, none when it is empty.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn newest(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+    ) -> impl Future<Output = Result<Option<i64>, WarehouseError>> + Send;
 
     /// Makes ids unique again (children: within their parent), newest `_as_of` kept; returns how many rows went. Run
     /// when a first copy ends.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
@@ -91,16 +92,43 @@ impl Warehouse for Memory {
         Ok(dangling.into_iter().collect())
     }
 
-    async fn unknown(
+    async fn stale(
         &self,
         schema: &SchemaName,
         table: &'static Table,
         ids: Vec<String>,
+        since_micros: i64,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
         let held = state.table(schema, table)?;
-        let unknown: BTreeSet<String> = ids.into_iter().filter(|id| !held.contains_key(id)).collect();
-        Ok(unknown.into_iter().collect())
+        let fresh =
+            |id: &String| held.get(id).is_some_and(|rows| rows.iter().any(|row| row.as_of >= since_micros));
+        let stale: BTreeSet<String> = ids.into_iter().filter(|id| !fresh(id)).collect();
+        Ok(stale.into_iter().collect())
+    }
+
+    async fn untouched(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        since_micros: i64,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let mut state = self.lock();
+        let old = |row: &Row| row.as_of < since_micros && !is_tombstone(row);
+        let held = state.table(schema, table)?.iter();
+        let ids =
+            held.filter(|(id, rows)| id.as_str() > after && rows.iter().any(old)).map(|(id, _)| id.clone());
+        Ok(ids.take(most).collect())
+    }
+
+    async fn newest(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+    ) -> Result<Option<i64>, WarehouseError> {
+        Ok(self.lock().table(schema, table)?.values().flatten().map(|row| row.as_of).max())
     }
 
     async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
@@ -194,6 +222,9 @@ impl State {
                 let ids: BTreeSet<&String> = ids.iter().collect();
                 ids.into_iter().map(|id| mark(write.table, table, id, *as_of_micros)).sum()
             }
+            Change::MarkChildrenDeleted { parents, as_of_micros } => {
+                mark_children(write.table, table, parents, *as_of_micros)
+            }
             Change::ReplaceChildren { .. } => Ok(0),
         }
     }
@@ -277,6 +308,27 @@ fn mark(of: &Table, table: &mut Rows, id: &str, as_of: i64) -> Result<u64, Wareh
         marked += 1;
     }
     Ok(marked)
+}
+
+fn mark_children(
+    of: &Table,
+    table: &mut Rows,
+    parents: &[String],
+    as_of: i64,
+) -> Result<u64, WarehouseError> {
+    let mut marked = 0;
+    let inside = |row: &Row| row.parent.as_ref().is_some_and(|parent| parents.contains(parent));
+    for row in table.values_mut().flatten().filter(|row| inside(row) && row.as_of <= as_of) {
+        row.slice = tombstone(of, &row.slice, as_of)?;
+        row.as_of = as_of;
+        marked += 1;
+    }
+    Ok(marked)
+}
+
+fn is_tombstone(row: &Row) -> bool {
+    let deleted = row.slice.column_by_name(DELETED).and_then(|column| column.as_boolean_opt());
+    deleted.is_some_and(|deleted| deleted.iter().next().flatten() == Some(true))
 }
 
 /// The rows of a batch, each a slice with the columns in the table's order.

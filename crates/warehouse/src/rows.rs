@@ -34,7 +34,9 @@ pub(crate) fn rows_of<'a>(writes: &'a [Write], table: &Table) -> Vec<&'a RecordB
         .filter(|write| write.table.name == table.name)
         .filter_map(|write| match &write.change {
             Change::Insert(rows) | Change::Merge(rows) => Some(rows),
-            Change::ReplaceChildren { .. } | Change::MarkDeleted { .. } => None,
+            Change::ReplaceChildren { .. }
+            | Change::MarkDeleted { .. }
+            | Change::MarkChildrenDeleted { .. } => None,
         })
         .collect()
 }

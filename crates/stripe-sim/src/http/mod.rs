@@ -23,7 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::State;
+use axum::http::{HeaderValue, header::DATE};
+use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::response::Response;
 use axum::routing::{any, get, post};
 use serde::Serialize;
 use serde_json::Value;
@@ -102,6 +105,7 @@ impl Sim {
             .route("/_sim/stats", get(control::stats))
             .route("/v1/{*path}", any(api::answer))
             .layer(from_fn_with_state(self.clone(), faults::interfere))
+            .layer(map_response_with_state(self.clone(), dated))
             .with_state(self.clone())
     }
 
@@ -157,6 +161,16 @@ impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sim").field("options", &self.inner.options).finish_non_exhaustive()
     }
+}
+
+/// Every answer says what time it is in the simulated world.
+async fn dated(State(sim): State<Sim>, mut answer: Response) -> Response {
+    let now =
+        chrono::DateTime::from_timestamp(sim.clock(), 0).map(|now| now.format("%a, %d %b %Y %H:%M:%S GMT"));
+    if let Some(date) = now.and_then(|now| HeaderValue::from_str(&now.to_string()).ok()) {
+        answer.headers_mut().insert(DATE, date);
+    }
+    answer
 }
 
 /// A path with `{id}` where it names an object.

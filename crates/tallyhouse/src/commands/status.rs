@@ -38,6 +38,7 @@ fn line(standing: &Standing) -> String {
     let state = match &standing.state {
         None => "waiting".to_owned(),
         Some(TableState::Copying { .. }) => "copying".to_owned(),
+        Some(TableState::Comparing { .. }) => "comparing".to_owned(),
         Some(TableState::Live { .. }) => "live".to_owned(),
         Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),
     };

@@ -129,7 +129,7 @@ impl Summary {
 impl TableSummary {
     fn of(report: &TableReport) -> Self {
         let note = match &report.outcome {
-            Ok(TableState::Live { .. } | TableState::Copying { .. }) => None,
+            Ok(TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. }) => None,
             Ok(TableState::Unavailable { why }) => Some(format!("unavailable: {why}")),
             Err(error) => Some(error.sentence()),
         };

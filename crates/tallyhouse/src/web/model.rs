@@ -155,7 +155,8 @@ impl TableProgressView {
         let (state, why) = match state {
             None => (TableStanding::Waiting, None),
             Some(TableState::Copying { .. }) => (TableStanding::Copying, None),
-            Some(TableState::Live { .. }) => (TableStanding::Live, None),
+            // Its rows are all there; that they are compared is the cycle's business.
+            Some(TableState::Live { .. } | TableState::Comparing { .. }) => (TableStanding::Live, None),
             Some(TableState::Unavailable { why }) => (TableStanding::Unavailable, Some(why)),
         };
         Self { state, rows, last_data_at, why, ..Self::waiting(&table) }

@@ -1,13 +1,15 @@
 //! Storing a batch: one transaction, rolled back whole on any error.
 
+use std::collections::BTreeMap;
+
 use ::duckdb::{Connection, params};
 use arrow_array::RecordBatch;
 use catalog::{Reject, Table};
 use serde_json::json;
 
 use super::read::{LISTED, json_list};
-use super::sql;
-use crate::rows::{self, AS_OF, DELETED, ID};
+use super::{open, sql};
+use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
 use crate::{Applied, Batch, Change, Checkpoint, SchemaName, WarehouseError, Write};
 
 /// Stores the batch or nothing of it.
@@ -19,6 +21,7 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, W
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let store = Store { connection, schema: &batch.schema };
     let mut rows = store.children(&batch.writes)?;
+    rows += store.inserts(&batch.writes)?;
     for write in &batch.writes {
         rows += store.write(write)?;
     }
@@ -74,13 +77,27 @@ impl Store<'_> {
         Ok(stored)
     }
 
+    /// New rows, each table's in one go: DuckDB plans every append as a statement of its own.
+    fn inserts(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut by_table: BTreeMap<&str, (&Table, Vec<&RecordBatch>)> = BTreeMap::new();
+        for Write { table, change } in writes {
+            if let Change::Insert(rows) = change {
+                rows::as_of(table, rows)?;
+                by_table.entry(table.name).or_insert((table, Vec::new())).1.push(rows);
+            }
+        }
+        let mut stored = 0;
+        for (table, batches) in by_table.into_values() {
+            let place = [open::CATALOG_NAME, self.schema.as_str(), table.name];
+            self.append(place, &batches).map_err(|source| doing("insert rows into", table, source))?;
+            stored += batches.iter().map(|rows| wide(rows.num_rows())).sum::<u64>();
+        }
+        Ok(stored)
+    }
+
     fn write(&self, write: &Write) -> Result<u64, WarehouseError> {
         let table = write.table;
         match &write.change {
-            Change::Insert(rows) => {
-                rows::as_of(table, rows)?;
-                self.insert(table, rows).map_err(|source| doing("insert rows into", table, source))
-            }
             Change::Merge(rows) => {
                 rows::as_of(table, rows)?;
                 self.merge(table, rows).map_err(|source| doing("merge rows into", table, source))
@@ -88,15 +105,11 @@ impl Store<'_> {
             Change::MarkDeleted { ids, as_of_micros } => self
                 .mark_deleted(table, ids, *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
-            Change::ReplaceChildren { .. } => Ok(0),
+            Change::MarkChildrenDeleted { parents, as_of_micros } => self
+                .mark_children(table, parents, *as_of_micros)
+                .map_err(|source| doing("mark rows as deleted in", table, source)),
+            Change::Insert(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
-    }
-
-    fn insert(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
-        let database: String =
-            self.connection.query_row("SELECT current_database()", [], |row| row.get(0))?;
-        self.append([&database, self.schema.as_str(), table.name], rows)?;
-        Ok(wide(rows.num_rows()))
     }
 
     fn merge(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
@@ -173,20 +186,36 @@ impl Store<'_> {
         Ok(wide(marked) + wide(stubs))
     }
 
+    fn mark_children(&self, table: &Table, parents: &[String], as_of_micros: i64) -> ::duckdb::Result<u64> {
+        let update = format!(
+            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
+                WHERE {PARENT} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)",
+            name = sql::name(self.schema, table)
+        );
+        let marked =
+            self.connection.execute(&update, params![as_of_micros, json_list(parents), as_of_micros])?;
+        Ok(wide(marked))
+    }
+
     /// Brings rows into `temp.main.stage`, made like `name`.
     fn stage(&self, name: &str, rows: &RecordBatch) -> ::duckdb::Result<()> {
         self.connection.execute_batch(&format!("CREATE TEMP TABLE stage AS SELECT * FROM {name} LIMIT 0"))?;
-        self.append(["temp", "main", "stage"], rows)
+        self.append(["temp", "main", "stage"], &[rows])
     }
 
     /// Appends by column name, within the transaction.
-    fn append(&self, [catalog, schema, table]: [&str; 3], rows: &RecordBatch) -> ::duckdb::Result<()> {
-        let fields = rows.schema();
-        let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
-        let mut appender =
-            self.connection.appender_with_columns_to_catalog_and_db(table, catalog, schema, &columns)?;
-        appender.append_record_batch(rows.clone())?;
-        appender.flush()
+    fn append(&self, [catalog, schema, table]: [&str; 3], batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
+        let mut same_columns = batches.chunk_by(|one, other| one.schema() == other.schema());
+        same_columns.try_for_each(|batches| {
+            let Some(fields) = batches.first().map(|rows| rows.schema()) else { return Ok(()) };
+            let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
+            let mut appender =
+                self.connection.appender_with_columns_to_catalog_and_db(table, catalog, schema, &columns)?;
+            for rows in batches.iter().filter(|rows| rows.num_rows() > 0) {
+                appender.append_record_batch((*rows).clone())?;
+            }
+            appender.flush()
+        })
     }
 
     fn rejects(&self, rejects: &[Reject]) -> ::duckdb::Result<()> {
@@ -206,16 +235,23 @@ impl Store<'_> {
     }
 
     fn checkpoints(&self, checkpoints: &[Checkpoint]) -> ::duckdb::Result<()> {
-        for Checkpoint { key, value } in checkpoints {
-            self.connection.execute(
-                "DELETE FROM tallyhouse.checkpoints WHERE schema_name = ? AND key = ?",
-                params![self.schema.as_str(), key],
-            )?;
+        if checkpoints.is_empty() {
+            return Ok(());
+        }
+        let schema = self.schema.as_str();
+        let keys: Vec<String> = checkpoints.iter().map(|checkpoint| checkpoint.key.clone()).collect();
+        let delete =
+            format!("DELETE FROM tallyhouse.checkpoints WHERE schema_name = ? AND key IN ({LISTED})");
+        self.connection.prepare_cached(&delete)?.execute(params![schema, json_list(&keys)])?;
+        // A batch may set a key twice: the last one counts.
+        let kept: BTreeMap<&str, Option<String>> = checkpoints
+            .iter()
+            .map(|Checkpoint { key, value }| (key.as_str(), value.as_ref().map(ToString::to_string)))
+            .collect();
+        let insert = "INSERT INTO tallyhouse.checkpoints VALUES (?, ?, ?)";
+        for (key, value) in kept {
             if let Some(value) = value {
-                self.connection.execute(
-                    "INSERT INTO tallyhouse.checkpoints VALUES (?, ?, ?)",
-                    params![self.schema.as_str(), key, value.to_string()],
-                )?;
+                self.connection.prepare_cached(insert)?.execute(params![schema, key, value])?;
             }
         }
         Ok(())

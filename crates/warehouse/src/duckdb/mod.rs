@@ -118,14 +118,37 @@ impl Warehouse for DuckDb {
         self.write(move |connection| read::dangling(connection, &schema, (table, &column), target)).await
     }
 
-    async fn unknown(
+    async fn stale(
         &self,
         schema: &SchemaName,
         table: &'static Table,
         ids: Vec<String>,
+        since_micros: i64,
     ) -> Result<Vec<String>, WarehouseError> {
         let schema = schema.clone();
-        self.write(move |connection| read::unknown(connection, &schema, table, &ids)).await
+        self.write(move |connection| read::stale(connection, &schema, table, &ids, since_micros)).await
+    }
+
+    async fn untouched(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        since_micros: i64,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let (schema, after) = (schema.clone(), after.to_owned());
+        self.write(move |connection| read::untouched(connection, &schema, table, since_micros, &after, most))
+            .await
+    }
+
+    async fn newest(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+    ) -> Result<Option<i64>, WarehouseError> {
+        let schema = schema.clone();
+        self.write(move |connection| read::newest(connection, &schema, table)).await
     }
 
     async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {

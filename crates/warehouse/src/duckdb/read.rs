@@ -1,9 +1,10 @@
 //! What the engine asks about rows and checkpoints.
 
-use ::duckdb::{Connection, Params};
+use ::duckdb::{Connection, Params, params};
 use catalog::Table;
 
 use super::sql;
+use crate::rows::{AS_OF, DELETED, ID};
 use crate::{Checkpoint, SchemaName, WarehouseError};
 
 /// A list of texts as one parameter: bound as a JSON array.
@@ -52,19 +53,48 @@ pub(super) fn dangling(
     })
 }
 
-pub(super) fn unknown(
+pub(super) fn stale(
     connection: &Connection,
     schema: &SchemaName,
     table: &Table,
     ids: &[String],
+    since_micros: i64,
 ) -> Result<Vec<String>, WarehouseError> {
     let text = format!(
-        "SELECT DISTINCT l.id FROM ({LISTED}) AS l
-            WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE t.id = l.id) ORDER BY 1",
+        "SELECT DISTINCT l.id FROM ({LISTED}) AS l WHERE NOT EXISTS
+            (SELECT 1 FROM {} AS t WHERE t.id = l.id AND t.{AS_OF} >= make_timestamp(?::BIGINT)) ORDER BY 1",
         sql::name(schema, table)
     );
-    texts(connection, &text, [json_list(ids)])
+    texts(connection, &text, params![json_list(ids), since_micros])
         .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
+}
+
+pub(super) fn untouched(
+    connection: &Connection,
+    schema: &SchemaName,
+    table: &Table,
+    since_micros: i64,
+    after: &str,
+    most: usize,
+) -> Result<Vec<String>, WarehouseError> {
+    let text = format!(
+        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND {AS_OF} < make_timestamp(?::BIGINT) AND NOT {DELETED}
+            ORDER BY 1 LIMIT {most}",
+        sql::name(schema, table)
+    );
+    texts(connection, &text, params![after, since_micros])
+        .map_err(|source| WarehouseError::failed(format!("look for old rows of {}", table.name), source))
+}
+
+pub(super) fn newest(
+    connection: &Connection,
+    schema: &SchemaName,
+    table: &Table,
+) -> Result<Option<i64>, WarehouseError> {
+    let text = format!("SELECT epoch_us(max({AS_OF})) FROM {}", sql::name(schema, table));
+    connection
+        .query_row(&text, [], |row| row.get(0))
+        .map_err(|source| WarehouseError::failed(format!("find the newest row of {}", table.name), source))
 }
 
 pub(super) fn count(

@@ -1,0 +1,197 @@
+//! The steps of one update cycle: where the feed stands, and the walk over whole lists.
+
+use catalog::Resource;
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+use warehouse::{Batch, Warehouse};
+
+use crate::{
+    Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState,
+    change::Changes,
+    copy::{Committed, Copy},
+    fetch::Fetch,
+    state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
+};
+
+/// What the steps of one cycle share.
+pub(crate) struct Cycle<'a, W> {
+    pub(crate) engine: &'a Engine<W>,
+    pub(crate) fetch: Fetch,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+impl<W: Warehouse> Cycle<'_, W> {
+    /// The feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
+    /// compared, when the feed has a gap.
+    pub(crate) async fn feed(&self, stored: &mut Stored) -> Result<Feed, SyncError> {
+        let held = stored.feed.clone();
+        let Some(events) = catalog::by_object("event") else { return Ok(held.unwrap_or_default()) };
+        let newest = match self.changes().newest_events(events).await {
+            Ok(newest) => newest,
+            // Nothing to go by; what the feed said before stays true.
+            Err(error) if error.is_unavailable() && held.is_some() => return Ok(held.unwrap_or_default()),
+            Err(error) if error.is_unavailable() => None,
+            Err(error) => return Err(error),
+        };
+        let now = newest.as_ref().and_then(|page| page.date).map(|date| date.timestamp());
+        let gap = held.as_ref().is_some_and(|feed| feed.has_gap(now));
+        if let Some(feed) = held.filter(|_| !gap) {
+            return Ok(feed);
+        }
+        let since = newest.and_then(|page| page.newest_held_back());
+        let feed = Feed { since, catching_up: true, read_at: now };
+        let mut batch = Batch::of(&self.engine.schema);
+        batch.checkpoints.push(feed_checkpoint(&feed)?);
+        if gap {
+            tracing::warn!("changes of more than 30 days were missed: every table is compared with Stripe");
+            self.compare_all(stored, &mut batch)?;
+        }
+        self.engine.warehouse.apply(batch).await?;
+        Ok(feed)
+    }
+
+    /// Every table that holds rows is to be walked whole again. Events are not: what Stripe dropped cannot come back.
+    fn compare_all(&self, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
+        let since_micros = self.fetch.stripe.now().timestamp_micros();
+        for (name, state) in &mut stored.tables {
+            let holds_rows = match state {
+                TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. } => true,
+                TableState::Unavailable { .. } => false,
+            };
+            if !holds_rows || name == "events" {
+                continue;
+            }
+            *state = TableState::Comparing { frontier: None, since_micros };
+            batch.checkpoints.push(table_checkpoint(name, state)?);
+            let walked = stored.slices.remove(name).unwrap_or_default();
+            batch.checkpoints.extend(walked.iter().map(|slice| slice_removed(name, slice.number)));
+        }
+        Ok(())
+    }
+
+    /// The walk over every list that is not live yet, side by side.
+    ///
+    /// An error is what concerns all tables; what concerns one is in its report.
+    pub(crate) async fn copy(&self, mut stored: Stored) -> Result<Vec<TableReport>, SyncError> {
+        let tables = catalog::resources().iter().map(|&resource| {
+            let state = stored.tables.remove(resource.table.name);
+            let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
+            self.copy_table(resource, state, slices)
+        });
+        let mut tables = join_all(tables.collect::<Vec<_>>()).await;
+        let of_all = |report: &TableReport| report.outcome.as_ref().is_err_and(SyncError::concerns_all);
+        match tables.iter().position(of_all).map(|index| tables.swap_remove(index).outcome) {
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(tables),
+        }
+    }
+
+    async fn copy_table(
+        &self,
+        resource: &'static Resource,
+        state: Option<TableState>,
+        mut slices: Vec<Slice>,
+    ) -> TableReport {
+        let table = resource.table.name;
+        let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
+        let (frontier, comparing_since) = match state {
+            Some(TableState::Live { frontier }) => {
+                self.complete(table);
+                return TableReport { table, rows: 0, outcome: Ok(TableState::Live { frontier }) };
+            }
+            Some(TableState::Copying { frontier }) => (frontier, None),
+            Some(TableState::Comparing { frontier, since_micros }) => (frontier, Some(since_micros)),
+            Some(TableState::Unavailable { .. }) | None => (None, None),
+        };
+        if slices.is_empty() {
+            slices.push(Slice::whole());
+        }
+        let mut rows = 0;
+        let mut longest = 1;
+        let outcome = self
+            .copier(resource, comparing_since)
+            .run(&slices, frontier, |committed| {
+                rows += committed.rows;
+                longest = longest.max(committed.left);
+                self.committed(table, &committed, longest);
+            })
+            .await;
+        TableReport { table, rows, outcome: self.concluded(table, outcome, holds_nothing).await }
+    }
+
+    /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
+    /// that holds rows keeps its state, and goes on from there once Stripe gives it again.
+    pub(crate) async fn concluded(
+        &self,
+        table: &'static str,
+        outcome: Result<TableState, SyncError>,
+        holds_nothing: bool,
+    ) -> Result<TableState, SyncError> {
+        match outcome {
+            Ok(state) => {
+                self.complete(table);
+                Ok(state)
+            }
+            Err(error) if holds_nothing && refuses_list(table, &error) => {
+                let state = TableState::Unavailable { why: error.sentence() };
+                self.show(table, |shown| {
+                    (shown.unavailable, shown.why) = (true, Some(error.sentence()));
+                });
+                let mut batch = Batch::of(&self.engine.schema);
+                batch.checkpoints.push(table_checkpoint(table, &state)?);
+                self.engine.warehouse.apply(batch).await?;
+                Ok(state)
+            }
+            Err(error) => {
+                self.show(table, |shown| shown.why = Some(error.sentence()));
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn changes(&self) -> Changes<'_, W> {
+        let Engine { warehouse, schema, options, .. } = self.engine;
+        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads, stop: self.stop }
+    }
+
+    fn copier(&self, resource: &'static Resource, comparing_since: Option<i64>) -> Copy<'_, W> {
+        let options = self.engine.options;
+        Copy {
+            changes: self.changes(),
+            resource,
+            width: options.slices,
+            pages: options.pages,
+            rows: options.rows,
+            comparing_since,
+        }
+    }
+
+    fn committed(&self, table: &'static str, committed: &Committed, longest: i64) {
+        self.show(table, |shown| {
+            shown.rows += committed.rows;
+            let left = committed.left.saturating_mul(1000) / longest.max(1);
+            shown.permille = Some(u32::try_from((1000 - left).clamp(0, 999)).unwrap_or(0));
+        });
+    }
+
+    fn complete(&self, table: &'static str) {
+        self.show(table, |shown| {
+            shown.complete = true;
+            shown.permille = Some(1000);
+        });
+    }
+
+    pub(crate) fn show(&self, table: &'static str, change: impl FnOnce(&mut TableProgress)) {
+        self.engine.progress.send_modify(|progress| {
+            if let Some(shown) = progress.tables.get_mut(table) {
+                change(shown);
+            }
+        });
+    }
+}
+
+/// A refused list is the table's own; what is refused of one object says nothing about its kind.
+fn refuses_list(table: &str, error: &SyncError) -> bool {
+    let list = catalog::resource(table).map(|resource| resource.list_path);
+    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
+}

@@ -1,0 +1,121 @@
+//! What goes into one transaction of a copy: rows, and the slices that cover them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use catalog::{Decoded, Nested, Resource};
+use warehouse::{Batch, Change, SchemaName, Write};
+
+use crate::{
+    Slice, SyncError, TableState,
+    state::{slice_checkpoint, table_checkpoint},
+};
+
+/// Walked and not yet stored, in the order in which it came.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    steps: VecDeque<Step>,
+    rows: usize,
+}
+
+/// A walk, or a split.
+#[derive(Default)]
+struct Step {
+    decoded: Option<Decoded>,
+    /// As they are after it; halves of a split among them.
+    slices: Vec<Slice>,
+    state: Option<TableState>,
+}
+
+impl Gathered {
+    /// Rows of a walk, the slice after them, and where the table stands if that is new.
+    pub(crate) fn walked(&mut self, decoded: Decoded, slice: Slice, state: Option<TableState>) {
+        self.rows += decoded.rows.num_rows();
+        self.steps.push_back(Step { decoded: Some(decoded), slices: vec![slice], state });
+    }
+
+    /// The halves of a slice.
+    pub(crate) fn split(&mut self, halves: [Slice; 2]) {
+        self.steps.push_back(Step { slices: halves.into(), ..Step::default() });
+    }
+
+    /// Rows of the table itself.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// What came first: as much as holds no more than `most` rows, but at least one step.
+    pub(crate) fn take(&mut self, most: usize) -> Transaction {
+        let mut taken = Transaction::default();
+        while let Some(step) = self.steps.pop_front() {
+            let rows = step.decoded.as_ref().map_or(0, |decoded| decoded.rows.num_rows());
+            if taken.rows > 0 && taken.rows + rows > most {
+                self.steps.push_front(step);
+                break;
+            }
+            taken.rows += rows;
+            taken.add(step);
+        }
+        self.rows -= taken.rows;
+        taken
+    }
+}
+
+/// What is stored together: rows, and the slices that cover them as they are after all of them.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    pub(crate) rows: usize,
+    decoded: Vec<Decoded>,
+    slices: BTreeMap<u32, Slice>,
+    state: Option<TableState>,
+}
+
+impl Transaction {
+    fn add(&mut self, step: Step) {
+        self.decoded.extend(step.decoded);
+        self.slices.extend(step.slices.into_iter().map(|slice| (slice.number, slice)));
+        self.state = step.state.or(self.state.take());
+    }
+
+    /// The batch. Rows that are known to be new are inserted, others merged.
+    pub(crate) fn into_batch(
+        self,
+        schema: &SchemaName,
+        resource: &'static Resource,
+        new: bool,
+    ) -> Result<Batch, SyncError> {
+        let table = resource.table;
+        let mut batch = Batch::of(schema);
+        for slice in self.slices.values() {
+            batch.checkpoints.push(slice_checkpoint(table.name, slice)?);
+        }
+        if let Some(state) = &self.state {
+            batch.checkpoints.push(table_checkpoint(table.name, state)?);
+        }
+        for decoded in self.decoded {
+            if new { insert(&mut batch, resource, decoded) } else { merge(&mut batch, resource, decoded) }
+        }
+        Ok(batch)
+    }
+}
+
+fn insert(batch: &mut Batch, resource: &'static Resource, decoded: Decoded) {
+    batch.rejects.extend(decoded.rejects);
+    batch.writes.push(Write { table: resource.table, change: Change::Insert(decoded.rows) });
+    let nested = decoded.nested.into_iter();
+    batch.writes.extend(
+        nested.map(|Nested { child, rows, .. }| Write { table: child.table, change: Change::Insert(rows) }),
+    );
+}
+
+/// Rows by merge, the child sets of their parents replaced: removing a child sends no event (trap 12).
+pub(crate) fn merge(batch: &mut Batch, resource: &'static Resource, decoded: Decoded) {
+    batch.rejects.extend(decoded.rejects);
+    batch.writes.push(Write { table: resource.table, change: Change::Merge(decoded.rows) });
+    for Nested { child, rows, parents } in decoded.nested {
+        batch.writes.push(Write { table: child.table, change: Change::ReplaceChildren { parents, rows } });
+    }
+}
