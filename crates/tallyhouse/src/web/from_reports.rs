@@ -38,11 +38,11 @@ impl WarehouseNumbers {
     }
 
     async fn card(&self, schema: &SchemaName, question: Question) -> Card {
-        let (title, table) = (question.metric.title, question.table);
+        let (title, table) = (question.metric.title, question.tables.join(", "));
         let why = match tokio::time::timeout(PATIENCE, reports::answer(&self.reader, schema, question)).await
         {
             Ok(Ok(report)) => return Card::Chart(chart(report)),
-            Ok(Err(error)) => why(&error, table),
+            Ok(Err(error)) => why(&error, &table),
             Err(_) => format!("It took longer than {} s. Try again when no copy runs.", PATIENCE.as_secs()),
         };
         Card::Missing { title: title.to_owned(), why }
@@ -85,14 +85,21 @@ fn why(error: &ReportError, table: &str) -> String {
 }
 
 fn chart(report: Report) -> Chart {
-    let Report { metric, series, sql, freshness } = report;
-    let (unit, shape) = match metric.unit {
-        reports::Unit::Money => (Unit::Money, Shape::Bars),
-        reports::Unit::Count if metric.id == "subscriptions_by_month" => (Unit::Count, Shape::Lines),
-        reports::Unit::Count => (Unit::Count, Shape::Bars),
-        reports::Unit::Ratio => (Unit::Ratio, Shape::Lines),
+    let Report { metric, axis, series, sql, freshness } = report;
+    let unit = match metric.unit {
+        reports::Unit::Money => Unit::Money,
+        reports::Unit::Count => Unit::Count,
+        reports::Unit::Ratio => Unit::Ratio,
     };
-    let axis = axis(metric.id, &series);
+    let shape = match metric.shape {
+        reports::Shape::Stacked => Shape::Stacked,
+        reports::Shape::Bars => Shape::Bars,
+        reports::Shape::Lines => Shape::Lines,
+    };
+    let axis = match axis {
+        reports::Axis::Months(_) => Axis::Months,
+        reports::Axis::Names { title, .. } => Axis::Kinds(title.to_owned()),
+    };
     Chart {
         id: metric.id.to_owned(),
         title: metric.title.to_owned(),
@@ -109,17 +116,6 @@ fn chart(report: Report) -> Chart {
         series: series.into_iter().map(drawn).collect(),
         freshness,
         partial: None,
-    }
-}
-
-/// Reports name their periods; months look like "2026-11".
-fn axis(metric: &str, series: &[reports::Series]) -> Axis {
-    let is_month = |label: &str| label.len() == 7 && label.split('-').map(str::len).eq([4, 2]);
-    let mut labels = series.iter().flat_map(|series| &series.points);
-    match metric {
-        "open_receivables" => Axis::Kinds("Age".to_owned()),
-        _ if labels.all(|point| is_month(&point.period)) => Axis::Months,
-        _ => Axis::Kinds("As of".to_owned()),
     }
 }
 
@@ -199,6 +195,26 @@ mod tests {
         assert_eq!((volume.axis.clone(), volume.unit), (Axis::Months, Unit::Money));
         assert!(volume.freshness.is_some() && volume.sql.is_some());
         assert!(cards.iter().all(|card| matches!(card, Card::Chart(_))), "{cards:?}");
+    }
+
+    #[tokio::test]
+    async fn how_to_draw_it_is_the_metrics_own_word_even_without_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = warehouse(folder.path()).await;
+        let numbers =
+            WarehouseNumbers::new(warehouse.reader().unwrap(), Arc::new(SystemClock), chrono_tz::UTC);
+        let cards = numbers.home("shop").await.unwrap();
+        let drawn = |id: &str| {
+            let chart = cards.iter().find_map(|card| match card {
+                Card::Chart(chart) if chart.id == id => Some(chart),
+                Card::Chart(_) | Card::Missing { .. } => None,
+            });
+            chart.map(|chart| (chart.shape, chart.axis.clone())).unwrap()
+        };
+        assert_eq!(drawn("invoices_collected"), (Shape::Stacked, Axis::Months));
+        assert_eq!(drawn("open_receivables"), (Shape::Bars, Axis::Kinds("Age".to_owned())));
+        assert_eq!(drawn("active_subscriptions"), (Shape::Bars, Axis::Kinds("As of".to_owned())));
+        assert_eq!(drawn("subscriptions_by_month"), (Shape::Lines, Axis::Months));
     }
 
     #[tokio::test]

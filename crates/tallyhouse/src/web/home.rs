@@ -170,6 +170,7 @@ fn chart_view(app: &App, chart: Chart) -> ChartView {
             Unit::Ratio => "ratio",
         },
         shape: match shape {
+            Shape::Stacked => "stacked",
             Shape::Bars => "bars",
             Shape::Lines => "lines",
         },

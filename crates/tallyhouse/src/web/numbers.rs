@@ -81,7 +81,9 @@ pub enum Axis {
 /// How to draw a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Sums of periods, or of kinds.
+    /// Sums of periods, or of kinds, on top of each other: parts of one whole.
+    Stacked,
+    /// Sums of periods, or of kinds, side by side.
     Bars,
     /// Levels over time.
     Lines,
