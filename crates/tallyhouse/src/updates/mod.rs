@@ -56,6 +56,8 @@ struct Inner {
 /// What is known of a connection's updates.
 struct Place {
     shown: watch::Sender<ProgressView>,
+    /// What the last cycle that was not stopped did to each table; forgotten when the program ends.
+    last: Vec<TableSummary>,
     running: Option<Running>,
 }
 
@@ -136,6 +138,11 @@ impl Updates {
         let Inner { parts, reader, .. } = &*self.inner;
         let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
         let summary = cycle.run(&shown).await;
+        if summary.ending != Ending::Stopped
+            && let Some(place) = self.places().get_mut(&connection.name)
+        {
+            place.last.clone_from(&summary.tables);
+        }
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {
             place.running = None;
@@ -177,7 +184,11 @@ impl Updates {
     /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
     async fn at_rest(&self, name: &str) -> ProgressView {
         match standings(&self.inner.parts.warehouse, &self.inner.reader, name).await {
-            Ok(standings) => ProgressView::at_rest(standings),
+            Ok(standings) => {
+                let places = self.places();
+                let last = places.get(name).map_or(&[][..], |place| &place.last);
+                ProgressView::at_rest(standings).with_failures(last)
+            }
             Err(error) => {
                 tracing::error!(
                     connection = name,
@@ -196,7 +207,7 @@ impl Updates {
 
 impl Default for Place {
     fn default() -> Self {
-        Self { shown: watch::Sender::new(ProgressView::default()), running: None }
+        Self { shown: watch::Sender::new(ProgressView::default()), last: Vec::new(), running: None }
     }
 }
 

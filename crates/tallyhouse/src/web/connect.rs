@@ -18,6 +18,7 @@ use super::{
     form::Posted,
     page::{Section, Shell, page},
     sign_in::audit,
+    words::{bare, sentence},
 };
 
 #[derive(Template)]
@@ -306,16 +307,4 @@ pub(super) fn about(error: &AccessError) -> String {
         }
         AccessError::Other { why } => format!("Stripe answered: {}. Try again; if it stays so, paste a restricted key instead.", bare(why)),
     }
-}
-
-/// Without the full stop, so that a sentence can go round it.
-fn bare(words: &str) -> &str {
-    words.trim_end_matches('.')
-}
-
-/// An error as a sentence.
-pub(super) fn sentence(error: &str) -> String {
-    let mut letters = error.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", bare(letters.as_str()))
 }

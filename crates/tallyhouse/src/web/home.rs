@@ -112,21 +112,27 @@ pub(super) async fn show(
     let connections = app.store.connections().await.map_err(Refusal::store)?;
     let wanted =
         |connection: &&Connection| asked.connection.as_ref().is_none_or(|name| *name == connection.name);
-    let present = connections.iter().find(wanted).map(|connection| connection.name.clone());
+    let present = connections.iter().find(wanted).cloned();
     if asked.connection.is_some() && present.is_none() {
         return Err(Refusal::nothing_here(Some(&viewer), "connection of this name"));
     }
     let body = match &present {
         None => Body::Empty,
-        Some(name) => match app.numbers.home(name).await {
-            Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(&app, card)).collect()),
-            Err(error) => Body::Failed { why: error.why },
-        },
+        Some(connection) => numbers(&app, connection).await,
     };
     let shell = Shell::for_viewer(&viewer, Section::Home, "Home");
-    let choices = connections.into_iter().map(|connection| choice(connection, present.as_deref())).collect();
+    let present = present.as_ref().map(|connection| connection.name.as_str());
+    let choices = connections.into_iter().map(|connection| choice(connection, present)).collect();
     let zone = app.settings.time_zone.to_string();
     Ok(page(StatusCode::OK, &HomePage { shell, choices, zone, body }))
+}
+
+async fn numbers(app: &App, connection: &Connection) -> Body {
+    let standing = app.sync.subscribe(&connection.name).await.borrow().clone();
+    match app.numbers.home(connection, &standing).await {
+        Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(app, card)).collect()),
+        Err(error) => Body::Failed { why: error.why },
+    }
 }
 
 fn choice(connection: Connection, present: Option<&str>) -> Choice {

@@ -8,6 +8,7 @@ mod access;
 mod asset;
 mod auth;
 mod callback;
+mod completeness;
 mod connect;
 mod connection;
 mod connections;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sync::TableState;
 use tokio::sync::watch;
 
-use crate::updates::Standing;
+use crate::updates::{Standing, TableSummary};
 
 /// Starts and stops updates, and tells how they go. Connections are named by their name.
 pub trait SyncControl: Send + Sync + 'static {
@@ -108,6 +108,18 @@ impl ProgressView {
             tables = catalog::resources().iter().map(nothing).collect();
         }
         Self { phase: SyncPhase::Resting, began_at: None, tables }
+    }
+
+    /// Marks the tables that the last update could not bring up to date.
+    #[must_use]
+    pub fn with_failures(mut self, failures: &[TableSummary]) -> Self {
+        for failure in failures.iter().filter(|table| table.failed) {
+            let found = self.tables.iter_mut().find(|table| table.table == failure.table);
+            if let Some(table) = found {
+                (table.state, table.why) = (TableStanding::Failed, failure.note.clone());
+            }
+        }
+        self
     }
 
     /// An update begins where the last one ended.

@@ -2,11 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use store::Connection;
+
+use super::ProgressView;
 
 /// Gives the numbers of the first page.
 pub trait Numbers: Send + Sync + 'static {
-    /// The cards for one connection, in their order. What cannot be shown is a [`Card::Missing`] that says why.
-    fn home<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>>;
+    /// The cards for one connection, in their order. What cannot be shown is a [`Card::Missing`] that says why; what
+    /// is not final, as `standing` has its tables, says so.
+    fn home<'a>(
+        &'a self,
+        connection: &'a Connection,
+        standing: &'a ProgressView,
+    ) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>>;
 }
 
 /// The warehouse cannot be asked at all.

@@ -96,6 +96,18 @@ pub(super) fn percent(num: i64, den: i64) -> String {
     format!("{}.{} %", permille / 10, permille % 10)
 }
 
+/// Without the full stop, so that a sentence can go round it.
+pub(super) fn bare(words: &str) -> &str {
+    words.trim_end_matches('.')
+}
+
+/// An error as a sentence.
+pub(super) fn sentence(error: &str) -> String {
+    let mut letters = error.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", bare(letters.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

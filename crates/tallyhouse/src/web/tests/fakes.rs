@@ -11,6 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
+use store::Connection;
 use stripe_api::{Account, Clock};
 use tokio::sync::watch;
 
@@ -81,7 +82,11 @@ impl SyncControl for FakeSync {
 pub(super) struct FakeNumbers(pub(super) Mutex<Vec<Card>>, pub(super) Mutex<Option<String>>);
 
 impl Numbers for FakeNumbers {
-    fn home<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
+    fn home<'a>(
+        &'a self,
+        _: &'a Connection,
+        _: &'a ProgressView,
+    ) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
         let answer = match self.1.lock().unwrap().clone() {
             Some(why) => Err(NumbersError { why }),
             None => Ok(self.0.lock().unwrap().clone()),
