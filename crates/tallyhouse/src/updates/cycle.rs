@@ -60,9 +60,9 @@ impl Cycle<'_> {
     async fn work(&self, shown: &watch::Sender<ProgressView>) -> Result<Report, SyncError> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engine().await.map_err(setup)?;
-        let before =
-            standings(&self.parts.warehouse, self.reader, &self.connection.name).await.map_err(setup)?;
+        let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
+        shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
         let watching = self.show(progress, meter, shown);
         let working = async move {
             let cycle = engine.run(self.stop);

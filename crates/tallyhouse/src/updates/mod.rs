@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use store::{Connection, Store};
 use stripe_api::Clock;
@@ -110,8 +111,7 @@ impl Updates {
             return Err(StartError { why: "the program is ending".to_owned() });
         }
         let place = places.entry(connection.name.clone()).or_default();
-        // A cycle that panicked has dropped its end without a word.
-        if let Some(running) = place.running.as_ref().filter(|running| running.ended.has_changed().is_ok()) {
+        if let Some(running) = place.running.as_ref().filter(|_| place.is_running()) {
             return Ok(running.clone());
         }
         let (tell, ended) = watch::channel(None);
@@ -167,23 +167,40 @@ impl Updates {
         }
     }
 
+    /// While a cycle runs, what it says of itself; else what is stored.
     async fn watch(&self, name: &str) -> watch::Receiver<ProgressView> {
+        if let Some(shown) = self.shown_by_a_cycle(name) {
+            return shown;
+        }
         let rest = self.at_rest(name).await;
         let mut places = self.places();
         let place = places.entry(name.to_owned()).or_default();
-        if place.running.is_none() {
-            place.shown.send_if_modified(|view| {
-                let differs = *view != rest;
-                *view = rest;
-                differs
-            });
-        }
+        let running = place.is_running();
+        place.shown.send_if_modified(|view| {
+            // A cycle that just began has not looked at the tables yet.
+            let next = if running && view.tables.is_empty() {
+                ProgressView { tables: rest.tables, ..view.clone() }
+            } else if running {
+                return false;
+            } else {
+                rest
+            };
+            let differs = *view != next;
+            *view = next;
+            differs
+        });
         place.shown.subscribe()
+    }
+
+    fn shown_by_a_cycle(&self, name: &str) -> Option<watch::Receiver<ProgressView>> {
+        let places = self.places();
+        let place = places.get(name).filter(|place| place.is_running())?;
+        (!place.shown.borrow().tables.is_empty()).then(|| place.shown.subscribe())
     }
 
     /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
     async fn at_rest(&self, name: &str) -> ProgressView {
-        match standings(&self.inner.parts.warehouse, &self.inner.reader, name).await {
+        match standings(&self.inner.reader, name).await {
             Ok(standings) => {
                 let places = self.places();
                 let last = places.get(name).map_or(&[][..], |place| &place.last);
@@ -205,6 +222,13 @@ impl Updates {
     }
 }
 
+impl Place {
+    /// A cycle that panicked has dropped its end without a word.
+    fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.ended.has_changed().is_ok())
+    }
+}
+
 impl Default for Place {
     fn default() -> Self {
         Self { shown: watch::Sender::new(ProgressView::default()), last: Vec::new(), running: None }
@@ -218,6 +242,12 @@ impl SyncControl for Updates {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         self.stop_one(connection).boxed()
+    }
+
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
+        let places = self.places();
+        let place = places.get(connection).filter(|place| place.is_running())?;
+        place.shown.borrow().began_at
     }
 
     fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {

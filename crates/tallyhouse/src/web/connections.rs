@@ -75,7 +75,8 @@ pub(super) async fn list(
     Query(news): Query<News>,
 ) -> Result<Response, Refusal> {
     let connections = app.store.connections().await.map_err(Refusal::store)?;
-    let began = began(&app, &connections).await;
+    let running = |connection: &Connection| app.sync.running_since(&connection.name);
+    let began: Vec<_> = connections.iter().map(running).collect();
     let ribbon = ribbon(&app, &connections, &began);
     let flash = flash(&news, &connections);
     let rows = connections
@@ -112,17 +113,6 @@ pub(super) fn could_not_begin(viewer: &super::Viewer, why: &str) -> Refusal {
         way: ("/admin/connections", "Back to Connections"),
     };
     Refusal::told(StatusCode::CONFLICT, Some(viewer), &told)
-}
-
-/// For each connection, when its running update began.
-async fn began(app: &App, connections: &[Connection]) -> Vec<Option<DateTime<Utc>>> {
-    let mut all = Vec::with_capacity(connections.len());
-    for connection in connections {
-        let progress = app.sync.subscribe(&connection.name).await;
-        let now = progress.borrow();
-        all.push(now.began_at.filter(|_| now.is_running()));
-    }
-    all
 }
 
 fn ribbon(app: &App, connections: &[Connection], began: &[Option<DateTime<Utc>>]) -> Ribbon {

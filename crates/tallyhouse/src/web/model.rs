@@ -16,6 +16,9 @@ pub trait SyncControl: Send + Sync + 'static {
     /// Ends a running update and waits until nothing of it is left. Does nothing when none runs.
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()>;
 
+    /// When the running update began; none when none runs. Nothing is asked for it.
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>>;
+
     /// How the connection's tables stand now, and how that changes. Between updates it tells what is stored. The
     /// receiver ends when the program does.
     fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>>;

@@ -43,6 +43,8 @@ impl Clock for FakeClock {
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
     pub(super) refuses: Mutex<Option<String>>,
+    /// How often the tables were asked for.
+    pub(super) looked: AtomicI64,
     progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
 }
 
@@ -71,7 +73,14 @@ impl SyncControl for FakeSync {
         async {}.boxed()
     }
 
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
+        let all = self.progress.lock().unwrap();
+        let view = all.get(connection)?.borrow();
+        view.began_at.filter(|_| view.is_running())
+    }
+
     fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {
+        self.looked.fetch_add(1, Ordering::Relaxed);
         let receiver = self.progress.lock().unwrap().entry(connection.to_owned()).or_default().subscribe();
         async { receiver }.boxed()
     }

@@ -120,6 +120,18 @@ async fn the_ribbon_says_how_up_to_date_everything_is() {
 }
 
 #[tokio::test]
+async fn the_list_counts_no_rows_to_tell_what_runs() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    here.connection("a").await;
+    here.connection("b").await;
+    here.sync.show("b", progress(here.clock.now()));
+    let list = here.get("/admin/connections", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("In progress for 1 min 35 s"), "{}", list.body);
+    assert_eq!(here.sync.looked.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn forcing_an_update_leaves_paused_connections_alone() {
     let here = Here::new().await;
     let admin = here.admin().await;
