@@ -40,6 +40,7 @@ pub(crate) async fn run(
         name: name.as_str().to_owned(),
         account_id: account.id,
         account_name,
+        time_zone: account.time_zone,
         livemode: kind.mode == Mode::Live,
         how: How::ApiKey,
         credentials: key,

@@ -184,14 +184,16 @@ pub(super) async fn join(
 
 async fn insert(app: &App, name: String, accepted: Accepted) -> Result<(), StoreError> {
     let Accepted { account, livemode, how, credentials } = accepted;
-    let account_name = account.name.unwrap_or_else(|| account.id.clone());
-    let new = NewConnection { name, account_id: account.id, account_name, livemode, how, credentials };
+    let account_name = account.name.clone().unwrap_or_else(|| account.id.clone());
+    let Account { id: account_id, time_zone, .. } = account;
+    let new = NewConnection { name, account_id, account_name, time_zone, livemode, how, credentials };
     app.store.insert_connection(&new, app.clock.now()).await.map(|_| ())
 }
 
 async fn renew(app: &App, connection: &Connection, accepted: Accepted) -> Result<(), StoreError> {
     let Accepted { account, livemode, how, credentials } = accepted;
-    let new = Reauthentication { account_id: account.id, livemode, how, credentials };
+    let Account { id: account_id, time_zone, .. } = account;
+    let new = Reauthentication { account_id, livemode, time_zone, how, credentials };
     app.store.replace_credentials(&connection.id, &new).await?;
     let status =
         if connection.last_success_began_at.is_some() { Status::Success } else { Status::Connecting };

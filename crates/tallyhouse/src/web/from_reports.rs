@@ -11,6 +11,7 @@ use warehouse::{QueryError, Reader, SchemaName, Value};
 
 use super::{
     Amount, Axis, Card, Chart, Numbers, NumbersError, Point, ProgressView, Series, Shape, Unit, completeness,
+    zone_of,
 };
 
 /// Longer than anybody waits for a page.
@@ -25,14 +26,14 @@ pub struct WarehouseNumbers {
 }
 
 impl WarehouseNumbers {
-    /// Asks `reader`; months are those of `time_zone`.
+    /// Asks `reader`; months are those of `time_zone` where the account's own is not known.
     #[must_use]
     pub fn new(reader: Reader, clock: Arc<dyn Clock>, time_zone: Tz) -> Self {
         Self { reader, clock, time_zone }
     }
 
-    async fn cards(&self, schema: &SchemaName, standing: &ProgressView) -> Vec<Card> {
-        let settings = reports::Settings { tz: self.time_zone, now: self.clock.now() };
+    async fn cards(&self, schema: &SchemaName, tz: Tz, standing: &ProgressView) -> Vec<Card> {
+        let settings = reports::Settings { tz, now: self.clock.now() };
         let mut cards = Vec::new();
         for question in reports::questions(&Frame::new(schema, &settings)) {
             cards.push(self.card(schema, question, standing).await);
@@ -105,7 +106,7 @@ impl Numbers for WarehouseNumbers {
         async move {
             let schema: Result<SchemaName, _> = connection.name.parse();
             let schema = schema.map_err(|error| NumbersError { why: error.to_string() })?;
-            Ok(self.cards(&schema, standing).await)
+            Ok(self.cards(&schema, zone_of(connection, self.time_zone), standing).await)
         }
         .boxed()
     }

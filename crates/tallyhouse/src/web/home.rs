@@ -5,6 +5,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
+use chrono_tz::Tz;
 use http::StatusCode;
 use serde::Deserialize;
 use store::Connection;
@@ -13,6 +14,7 @@ use super::{
     Amount, Analyst, App, Axis, Card, Chart, Point, Refusal, Series, Shape, Unit,
     page::{Section, Shell, page},
     words::{Moment, amount, grouped_signed, percent},
+    zone_of,
 };
 
 /// Numbers above a chart; the table has the rest.
@@ -116,21 +118,23 @@ pub(super) async fn show(
     if asked.connection.is_some() && present.is_none() {
         return Err(Refusal::nothing_here(Some(&viewer), "connection of this name"));
     }
+    let zone =
+        present.as_ref().map_or(app.settings.time_zone, |found| zone_of(found, app.settings.time_zone));
     let body = match &present {
         None => Body::Empty,
-        Some(connection) => numbers(&app, connection).await,
+        Some(connection) => numbers(&app, connection, zone).await,
     };
     let shell = Shell::for_viewer(&viewer, Section::Home, "Home");
     let present = present.as_ref().map(|connection| connection.name.as_str());
     let choices = connections.into_iter().map(|connection| choice(connection, present)).collect();
-    let zone = app.settings.time_zone.to_string();
+    let zone = zone.to_string();
     Ok(page(StatusCode::OK, &HomePage { shell, choices, zone, body }))
 }
 
-async fn numbers(app: &App, connection: &Connection) -> Body {
+async fn numbers(app: &App, connection: &Connection, zone: Tz) -> Body {
     let standing = app.sync.subscribe(&connection.name).await.borrow().clone();
     match app.numbers.home(connection, &standing).await {
-        Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(app, card)).collect()),
+        Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(app, card, zone)).collect()),
         Err(error) => Body::Failed { why: error.why },
     }
 }
@@ -140,14 +144,14 @@ fn choice(connection: Connection, present: Option<&str>) -> Choice {
     Choice { present: present == Some(&name), name, account: account_name, livemode }
 }
 
-fn card_view(app: &App, card: Card) -> CardView {
+fn card_view(app: &App, card: Card, zone: Tz) -> CardView {
     match card {
         Card::Missing { title, why } => CardView::Missing { title, why },
-        Card::Chart(chart) => CardView::Chart(Box::new(chart_view(app, chart))),
+        Card::Chart(chart) => CardView::Chart(Box::new(chart_view(app, chart, zone))),
     }
 }
 
-fn chart_view(app: &App, chart: Chart) -> ChartView {
+fn chart_view(app: &App, chart: Chart, zone: Tz) -> ChartView {
     let Chart { id, title, definition, settings, sql, unit, shape, axis, series, freshness, partial } = chart;
     let rows = rows(unit, &series);
     let newest = series
@@ -190,7 +194,7 @@ fn chart_view(app: &App, chart: Chart) -> ChartView {
         newest_incomplete,
         heads,
         heads_are_named,
-        freshness: freshness.map(|at| Moment::new(at, app.clock.now(), app.settings.time_zone)),
+        freshness: freshness.map(|at| Moment::new(at, app.clock.now(), zone)),
         partial,
     }
 }

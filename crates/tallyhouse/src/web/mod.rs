@@ -36,7 +36,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono_tz::Tz;
-use store::{Passwords, Store};
+use store::{Connection, Passwords, Store};
 use stripe_api::Clock;
 use tower_http::compression::CompressionLayer;
 use url::Url;
@@ -83,7 +83,7 @@ pub struct Settings {
     pub public_url: Url,
     /// How to send people to Stripe; none when the owner has no Connect platform.
     pub oauth: Option<OauthSettings>,
-    /// The time zone that times are shown in.
+    /// The time zone that times are shown in, and months are counted in for accounts whose own is not known.
     pub time_zone: Tz,
 }
 
@@ -125,6 +125,20 @@ impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// Whose days and months a connection's numbers are of: the account's own time zone, as its owner sees it at Stripe;
+/// `otherwise` where Stripe told none, or one that is not known here.
+fn zone_of(connection: &Connection, otherwise: Tz) -> Tz {
+    let Some(told) = &connection.time_zone else { return otherwise };
+    told.parse().unwrap_or_else(|_| {
+        tracing::warn!(
+            connection = connection.name,
+            time_zone = told,
+            "the account's time zone is not known"
+        );
+        otherwise
+    })
 }
 
 /// Every route.

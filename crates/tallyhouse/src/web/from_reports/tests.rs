@@ -19,6 +19,7 @@ fn connection(name: &str) -> Connection {
         source: "stripe".to_owned(),
         account_id: "acct_1".to_owned(),
         account_name: "Shop".to_owned(),
+        time_zone: None,
         livemode: false,
         how: How::ApiKey,
         status: Status::Success,
@@ -154,4 +155,23 @@ async fn a_warehouse_that_cannot_answer_is_not_told_as_a_missing_table() {
     let card = numbers.card(&schema, question, &complete()).await;
     let Card::Missing { why, .. } = card else { panic!("{card:?}") };
     assert_eq!(why, "The warehouse could not answer. The log says why.");
+}
+
+#[tokio::test]
+async fn months_are_those_of_the_accounts_own_time_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = warehouse(folder.path()).await;
+    let numbers =
+        WarehouseNumbers::new(warehouse.reader().unwrap(), Arc::new(SystemClock), chrono_tz::Europe::Berlin);
+    for (told, used) in [
+        (Some("America/New_York"), "America/New_York"),
+        (None, "Europe/Berlin"),
+        (Some("Mars/Olympus"), "Europe/Berlin"),
+    ] {
+        let connection = Connection { time_zone: told.map(str::to_owned), ..connection("shop") };
+        for card in numbers.home(&connection, &complete()).await.unwrap() {
+            let Card::Chart(chart) = card else { panic!("{card:?}") };
+            assert!(chart.settings.contains(&("Time zone".to_owned(), used.to_owned())), "{chart:?}");
+        }
+    }
 }

@@ -42,6 +42,7 @@ async fn trap_27_connecting_ends_with_a_row_a_running_copy_and_the_message() {
         (connection.how, connection.livemode, connection.status),
         (How::Oauth, false, Status::Connecting)
     );
+    assert_eq!(connection.time_zone.as_deref(), Some("America/New_York"));
     assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), SECRET_KEY);
     let list = here.get(back.location(), Some(&admin)).await;
     let page = list.page(StatusCode::OK);

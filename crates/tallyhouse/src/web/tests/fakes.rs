@@ -164,7 +164,7 @@ impl StripeAccess for FakeStripe {
                     name: Some("Shop <b>One</b>".to_owned()),
                     country: None,
                     default_currency: None,
-                    time_zone: None,
+                    time_zone: Some("America/New_York".to_owned()),
                 })
             }
         };

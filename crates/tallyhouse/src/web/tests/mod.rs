@@ -94,6 +94,7 @@ impl Here {
             name: name.to_owned(),
             account_id: format!("acct_{name}"),
             account_name: "Shop <script>alert(1)</script> & Co".to_owned(),
+            time_zone: None,
             livemode: false,
             how: How::ApiKey,
             credentials: SecretString::from(SECRET_KEY),

@@ -219,3 +219,16 @@ async fn the_address_chooses_the_connection() {
     );
     here.get("/?connection=none", Some(&admin)).await.page(StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn home_names_the_time_zone_of_the_account() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", super::SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    *here.numbers.0.lock().unwrap() = sample();
+    let home = here.get("/", Some(&admin)).await;
+    let page = home.page(StatusCode::OK);
+    assert!(page.contains("Times and months: America/New_York"), "{page}");
+    assert!(page.contains("23 Nov 2026, 07:00"), "{page}");
+}
