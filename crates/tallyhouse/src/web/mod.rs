@@ -16,6 +16,7 @@ mod error;
 mod form;
 mod from_reports;
 mod guard;
+mod hashing;
 mod home;
 mod live;
 mod model;
@@ -56,6 +57,7 @@ const LONGEST_FORM: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Parts>,
+    hashing: hashing::Hashing,
 }
 
 /// The parts of an [`App`].
@@ -104,7 +106,7 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts) }
+        Self { inner: Arc::new(parts), hashing: hashing::Hashing::default() }
     }
 
     /// Whether people come over https, so that cookies must not leave it.

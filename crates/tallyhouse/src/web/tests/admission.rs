@@ -54,6 +54,15 @@ async fn the_setup_link_makes_the_first_administrator_once() {
 }
 
 #[tokio::test]
+async fn a_made_up_setup_link_is_refused_before_the_password_is_looked_at() {
+    let here = Here::new().await;
+    let (token, cookie) = form_of(&here.get("/setup?token=guess", None).await);
+    let fields = [("csrf", token.as_str()), ("token", "guess"), ("email", "a@b.c"), ("password", "short")];
+    let refused = here.send("/setup", &cookie, &fields).await;
+    assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("not one of this installation"));
+}
+
+#[tokio::test]
 async fn a_made_up_setup_link_makes_nobody() {
     let here = Here::new().await;
     let (token, cookie) = form_of(&here.get("/setup?token=guess", None).await);
@@ -102,6 +111,25 @@ async fn too_many_attempts_wait() {
     assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("too many attempts"));
     here.clock.advance(16 * 60);
     assert_eq!(sign_in(&here, PASSWORD, "").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn guessing_does_not_lock_a_browser_out_that_has_signed_in_before() {
+    let here = Here::new().await;
+    here.admin().await;
+    let done = sign_in(&here, PASSWORD, "").await;
+    let cookie = done.cookies().into_iter().find(|cookie| cookie.starts_with("tallyhouse_browser=")).unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax; Max-Age=31536000"), "{cookie}");
+    let browser = cookie.split(';').next().unwrap().to_owned();
+    for _ in 0..=store::LOGIN_LIMIT {
+        sign_in(&here, "wrong", "").await;
+    }
+    let (token, form) = form_of(&here.get("/login", None).await);
+    let fields = [("csrf", token.as_str()), ("email", "admin@example.com"), ("password", PASSWORD)];
+    let unknown = here.send("/login", &form, &fields).await;
+    assert!(unknown.page(StatusCode::UNPROCESSABLE_ENTITY).contains("too many attempts"));
+    let known = here.send("/login", &format!("{form}; {browser}"), &fields).await;
+    assert_eq!(known.status, StatusCode::SEE_OTHER, "{}", known.body);
 }
 
 #[tokio::test]
