@@ -296,3 +296,15 @@ async fn another_hosts_name_gets_no_page() {
         assert_eq!(answer.status.as_u16(), status, "{host}");
     }
 }
+
+#[tokio::test]
+async fn a_request_that_names_no_host_gets_no_page() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let request = || Request::get("/").header(header::COOKIE, &admin.cookie);
+    let refused = here.ask(request().body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
+    let garbled = request().header(header::HOST, http::HeaderValue::from_bytes(&[0xff]).unwrap());
+    let refused = here.ask(garbled.body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
+}

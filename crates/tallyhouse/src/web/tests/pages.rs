@@ -70,7 +70,9 @@ async fn progress_is_streamed_until_it_rests() {
     here.connection("shop").await;
     let mut view = progress(here.clock.now());
     here.sync.show("shop", view.clone());
-    let request = Request::get("/admin/connections/shop/events").header(header::COOKIE, &admin.cookie);
+    let request = Request::get("/admin/connections/shop/events")
+        .header(header::HOST, "localhost:8080")
+        .header(header::COOKIE, &admin.cookie);
     let response = here.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
