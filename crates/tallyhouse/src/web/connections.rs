@@ -200,8 +200,15 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
         return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
     }
     if let Some(connection) = news.reconnected.as_ref().and_then(known) {
-        let text = format!("{} goes on where it was.", connection.name);
-        return Some(Flash { tone: Tone::Good, title: "Connection Successful!".to_owned(), text });
+        let name = &connection.name;
+        let (tone, text) = match news.note.as_str() {
+            "paused" => (Tone::Neutral, format!("{name} is still paused: resume it when it should go on.")),
+            "not_started" => {
+                (Tone::Attention, format!("The update of {name} has not begun: click Force update."))
+            }
+            _ => (Tone::Good, format!("{name} goes on where it was.")),
+        };
+        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;

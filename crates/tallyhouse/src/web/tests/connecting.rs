@@ -246,6 +246,26 @@ async fn a_connection_in_trouble_is_mended_through_its_name() {
     assert_eq!(back.location(), "/admin/connections?reconnected=shop");
     let mended = here.store.connection_named("shop").await.unwrap().unwrap();
     assert_eq!((mended.id, mended.status), (connection.id, Status::Connecting));
+    assert_eq!(here.sync.did(), ["start shop", "stop shop", "start shop"]);
+}
+
+#[tokio::test]
+async fn new_credentials_do_not_resume_what_was_paused() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    here.store.set_status(&connection.id, &Status::Paused).await.unwrap();
+    let fields = [("connection", "shop"), ("key", "rk_test_NeverOnAnyPageNew")];
+    let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    assert_eq!(here.sync.did(), ["start shop", "stop shop"]);
+    let after = here.store.connection(&connection.id).await.unwrap().unwrap();
+    assert_eq!(after.status, Status::Paused);
+    let key = here.store.credentials(&connection.id).await.unwrap();
+    assert_eq!(key.expose_secret(), "rk_test_NeverOnAnyPageNew");
+    let list = here.get(done.location(), Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("shop is still paused"), "{}", list.body);
 }
 
 #[tokio::test]
