@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
-use store::{Connection, Store};
+use store::{Connection, Status, Store};
 use stripe_api::Clock;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -67,6 +67,8 @@ struct Place {
 pub struct Running {
     /// How it goes.
     pub progress: watch::Receiver<ProgressView>,
+    /// Of which connection: a name can be given again.
+    connection: String,
     ended: watch::Receiver<Option<Arc<Summary>>>,
     stop: CancellationToken,
 }
@@ -93,15 +95,19 @@ impl Updates {
         Ok(Self { inner: Arc::new(Inner { parts, reader, places, tasks, stop }) })
     }
 
-    /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule.
+    /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule, which leaves
+    /// paused connections alone.
     ///
     /// # Errors
-    /// When there is no such connection, or the program is ending.
+    /// When there is no such connection, it is paused and nobody asked, or the program is ending.
     pub async fn begin(&self, name: &str, forced: bool) -> Result<Running, StartError> {
         let failed = |why: String| StartError { why };
         let found = self.inner.parts.store.connection_named(name).await;
         let found = found.map_err(|error| failed(error.to_string()))?;
         let connection = found.ok_or_else(|| failed(format!("there is no connection named {name}")))?;
+        if !forced && connection.status == Status::Paused {
+            return Err(failed(format!("{name} is paused")));
+        }
         self.join_or_spawn(connection, forced)
     }
 
@@ -112,11 +118,16 @@ impl Updates {
         }
         let place = places.entry(connection.name.clone()).or_default();
         if let Some(running) = place.running.as_ref().filter(|_| place.is_running()) {
+            if running.connection != connection.id {
+                let why = "the last update of a deleted connection of this name is still ending; try again";
+                return Err(StartError { why: why.to_owned() });
+            }
             return Ok(running.clone());
         }
         let (tell, ended) = watch::channel(None);
         let stop = self.inner.stop.child_token();
-        let running = Running { progress: place.shown.subscribe(), ended, stop };
+        let progress = place.shown.subscribe();
+        let running = Running { progress, connection: connection.id.clone(), ended, stop };
         place.running = Some(running.clone());
         let began_at = self.inner.parts.clock.now();
         place.shown.send_modify(|view| view.begin(began_at));

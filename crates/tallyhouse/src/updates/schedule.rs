@@ -12,9 +12,11 @@ use super::Updates;
 const LOOK: Duration = Duration::from_secs(5);
 
 impl Updates {
-    /// Begins a cycle of every connection whose last one began `every` ago, until `stop`. Paused ones are left alone.
-    pub async fn keep_schedule(&self, every: TimeDelta, stop: CancellationToken) {
-        loop {
+    /// Begins a cycle of every connection whose last one began so long ago, until `stop`. Paused ones are left alone. With
+    /// 0 minutes there is no schedule.
+    pub async fn keep_schedule(&self, every_minutes: u32, stop: CancellationToken) {
+        let every = TimeDelta::minutes(i64::from(every_minutes));
+        while every_minutes > 0 {
             self.begin_due(every).await;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -31,7 +33,8 @@ impl Updates {
         let now = self.inner.parts.clock.now();
         for connection in connections.iter().filter(|connection| is_due(connection, every, now)) {
             if let Err(error) = self.begin(&connection.name, false).await {
-                tracing::error!(connection = connection.name, %error, "could not begin a scheduled update");
+                // Mostly somebody paused or deleted it just now.
+                tracing::warn!(connection = connection.name, %error, "could not begin a scheduled update");
             }
         }
     }

@@ -172,9 +172,10 @@ pub(super) async fn delete(
         let flash = Flash { tone: Tone::Bad, title: "The name does not match.".to_owned(), text };
         return shown(&app, &viewer, connection, Tab::Settings, Some(flash)).await;
     }
-    app.sync.stop(&connection.name).await;
+    // The row first: a cycle looks for it when it begins, so none can begin behind the one that is stopped.
     app.store.delete_connection(&connection.id).await.map_err(Refusal::store)?;
     audit(&app, viewer.id(), "connection.delete", &connection.name).await?;
+    app.sync.stop(&connection.name).await;
     Ok(Redirect::to(&format!("/admin/connections?deleted={}", connection.name)).into_response())
 }
 

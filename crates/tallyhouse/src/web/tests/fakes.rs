@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
-use store::Connection;
+use store::{Connection, Store};
 use stripe_api::{Account, Clock};
 use tokio::sync::watch;
 
@@ -43,6 +43,8 @@ impl Clock for FakeClock {
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
     pub(super) refuses: Mutex<Option<String>>,
+    /// Where it looks whether a connection is deleted.
+    pub(super) store: OnceLock<Arc<Store>>,
     /// How often the tables were asked for.
     pub(super) looked: AtomicI64,
     progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
@@ -69,8 +71,16 @@ impl SyncControl for FakeSync {
     }
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
-        self.did.lock().unwrap().push(format!("stop {connection}"));
-        async {}.boxed()
+        async move {
+            let store = self.store.get();
+            let there = match store {
+                Some(store) => store.connection_named(connection).await.unwrap().is_some(),
+                None => true,
+            };
+            let deleted = if there { "" } else { " (deleted)" };
+            self.did.lock().unwrap().push(format!("stop {connection}{deleted}"));
+        }
+        .boxed()
     }
 
     fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {

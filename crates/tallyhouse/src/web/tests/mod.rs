@@ -60,6 +60,7 @@ impl Here {
         let store = Arc::new(Store::in_memory(key).await.unwrap());
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
+        sync.store.set(Arc::clone(&store)).unwrap();
         let app = App::new(Parts {
             store: Arc::clone(&store),
             sync: Arc::<FakeSync>::clone(&sync),

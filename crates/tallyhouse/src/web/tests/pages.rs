@@ -169,7 +169,7 @@ async fn deleting_wants_the_name_typed() {
     let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
     assert_eq!(done.location(), "/admin/connections?deleted=shop");
     assert_eq!(here.store.connections().await.unwrap(), Vec::new());
-    assert_eq!(here.sync.did(), ["stop shop"]);
+    assert_eq!(here.sync.did(), ["stop shop (deleted)"]);
     let list = here.get(done.location(), Some(&admin)).await;
     assert!(list.page(StatusCode::OK).contains("Its tables stay in the warehouse"));
 }
