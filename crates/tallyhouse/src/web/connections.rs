@@ -212,6 +212,16 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;
-    let text = format!("Its tables stay in the warehouse, in the schema {deleted}.");
-    Some(Flash { tone: Tone::Neutral, title: "Connection deleted".to_owned(), text })
+    let (tone, access) = match news.note.as_str() {
+        "given_back" => (Tone::Neutral, " Stripe was told that the access ends."),
+        "not_given_back" => (
+            Tone::Attention,
+            " But Stripe did not take the access back: remove this installation's platform in the account's settings \
+             at Stripe. The log says why.",
+        ),
+        "key" => (Tone::Neutral, " Its key still works: delete it at Stripe, under Developers, API keys."),
+        _ => (Tone::Neutral, ""),
+    };
+    let text = format!("Its tables stay in the warehouse, in the schema {deleted}.{access}");
+    Some(Flash { tone, title: "Connection deleted".to_owned(), text })
 }

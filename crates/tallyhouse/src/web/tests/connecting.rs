@@ -311,3 +311,23 @@ async fn a_reader_who_signs_in_on_the_way_back_is_refused() {
     back.page(StatusCode::FORBIDDEN);
     nothing_happened(&here).await;
 }
+
+#[tokio::test]
+async fn deleting_gives_the_access_back_and_a_failure_is_told() {
+    for (says, words) in [
+        (Says::Welcome, "Stripe was told that the access ends."),
+        (Says::NetworkDown, "remove this installation"),
+    ] {
+        let here = Here::new().await;
+        let admin = here.admin().await;
+        let state = leave(&here, &admin, &[("name", "shop")]).await;
+        come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+        here.stripe.now_says(says);
+        let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
+        assert_eq!(here.store.connections().await.unwrap(), Vec::new(), "{says:?}");
+        let told = here.stripe.given_back.lock().unwrap().clone();
+        assert_eq!(told, if says == Says::Welcome { vec!["acct_1"] } else { Vec::new() });
+        let list = here.get(done.location(), Some(&admin)).await;
+        assert!(list.page(StatusCode::OK).contains(words), "{says:?}: {}", list.body);
+    }
+}

@@ -132,6 +132,7 @@ pub(super) enum Says {
 pub(super) struct FakeStripe {
     pub(super) says: Mutex<Says>,
     pub(super) codes: Mutex<Vec<String>>,
+    pub(super) given_back: Mutex<Vec<String>>,
 }
 
 impl FakeStripe {
@@ -179,6 +180,14 @@ impl StripeAccess for FakeStripe {
             }
         };
         async { answer }.boxed()
+    }
+
+    fn give_back<'a>(&'a self, account_id: &'a str, _: bool) -> BoxFuture<'a, Result<(), AccessError>> {
+        if *self.says.lock().unwrap() == Says::NetworkDown {
+            return async { Err(AccessError::Unreachable("no route".into())) }.boxed();
+        }
+        self.given_back.lock().unwrap().push(account_id.to_owned());
+        async { Ok(()) }.boxed()
     }
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {

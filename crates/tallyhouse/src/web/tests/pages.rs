@@ -167,11 +167,13 @@ async fn deleting_wants_the_name_typed() {
     assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("Nothing was changed"));
     assert_eq!(here.store.connections().await.unwrap().len(), 1);
     let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
-    assert_eq!(done.location(), "/admin/connections?deleted=shop");
+    assert_eq!(done.location(), "/admin/connections?deleted=shop&note=key");
     assert_eq!(here.store.connections().await.unwrap(), Vec::new());
     assert_eq!(here.sync.did(), ["stop shop (deleted)"]);
     let list = here.get(done.location(), Some(&admin)).await;
     assert!(list.page(StatusCode::OK).contains("Its tables stay in the warehouse"));
+    assert!(list.body.contains("Its key still works"), "{}", list.body);
+    assert_eq!(*here.stripe.given_back.lock().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
