@@ -23,7 +23,7 @@ mod sql;
 mod testing;
 
 pub use crate::answer::answer;
-pub use crate::currency::{exponent, format_minor};
+pub use crate::currency::{exponent, format_minor, grouped};
 pub use crate::error::ReportError;
 pub use crate::home::{home, questions};
 pub use crate::metric::{

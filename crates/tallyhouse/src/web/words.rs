@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+pub(super) use reports::grouped;
 
 /// A moment for people, for machines, and how long ago it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +54,6 @@ pub(super) fn duration(seconds: u64) -> String {
 pub(super) fn duration_ms(ms: i64) -> String {
     let ms = u64::try_from(ms).unwrap_or(0);
     if ms < 10_000 { format!("{}.{} s", ms / 1000, ms / 100 % 10) } else { duration(ms / 1000) }
-}
-
-/// "1,234,567"
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// "-1,234,567"
@@ -137,7 +125,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_in_threes() {
-        assert_eq!([0, 999, 1000, 10_000_000].map(grouped), ["0", "999", "1,000", "10,000,000"]);
+        assert_eq!([0_u64, 999, 1000, 10_000_000].map(grouped), ["0", "999", "1,000", "10,000,000"]);
         assert_eq!(grouped_signed(-1000), "\u{2212}1,000");
     }
 

@@ -308,3 +308,19 @@ async fn a_request_that_names_no_host_gets_no_page() {
     let refused = here.ask(garbled.body(Body::empty()).unwrap()).await;
     assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
 }
+
+#[test]
+fn every_form_of_every_template_carries_its_token() {
+    let mut forms = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap() {
+        let path = entry.unwrap().path();
+        let template = std::fs::read_to_string(&path).unwrap();
+        let posted: Vec<&str> = template.split("method=\"post\"").skip(1).collect();
+        forms += posted.len();
+        for form in posted {
+            let form = form.split("</form>").next().unwrap();
+            assert!(form.contains("{% call m::csrf("), "{}: {form}", path.display());
+        }
+    }
+    assert!(forms > 8, "only {forms}");
+}
