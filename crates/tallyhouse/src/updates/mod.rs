@@ -6,6 +6,8 @@ mod meter;
 mod schedule;
 mod standing;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
