@@ -15,8 +15,11 @@ impl Updates {
     /// Begins a cycle of every connection whose last one began so long ago, until `stop`. Paused ones are left alone. With
     /// 0 minutes there is no schedule.
     pub async fn keep_schedule(&self, every_minutes: u32, stop: CancellationToken) {
+        if every_minutes == 0 {
+            return;
+        }
         let every = TimeDelta::minutes(i64::from(every_minutes));
-        while every_minutes > 0 {
+        loop {
             self.begin_due(every).await;
             tokio::select! {
                 () = stop.cancelled() => return,
