@@ -79,6 +79,7 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let open = format!("others may look into the data folder {shown} (mode {mode:03o})");
+    let mut used = false;
     for entry in fs::read_dir(folder).with_context(failed)? {
         let name = entry.with_context(failed)?.file_name();
         if !OURS.iter().any(|ours| name.as_encoded_bytes().starts_with(ours.as_bytes())) {
@@ -87,10 +88,13 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
                 name.to_string_lossy()
             );
         }
+        used = true;
     }
     fs::set_permissions(folder, Permissions::from_mode(0o700))
         .with_context(|| format!("{open}; run `chmod 700 {shown}` as its owner and start again"))?;
-    tracing::warn!("{open}: made it private (mode 700)");
+    if used {
+        tracing::warn!("{open}: made it private (mode 700)");
+    }
     Ok(())
 }
 
