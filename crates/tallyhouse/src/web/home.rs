@@ -74,6 +74,8 @@ struct ChartView {
     newest: Option<String>,
     newest_incomplete: bool,
     heads: Vec<Head>,
+    /// Series that have no place above the chart.
+    more: usize,
     /// The series have names of their own, not only currencies.
     heads_are_named: bool,
     freshness: Option<Moment>,
@@ -161,6 +163,7 @@ fn chart_view(app: &App, chart: Chart, zone: Tz) -> ChartView {
     let (newest, newest_incomplete) =
         newest.map_or((None, false), |point| (Some(point.label.clone()), point.incomplete));
     let heads = series.iter().take(HEADS).map(|series| head(unit, series)).collect();
+    let more = series.len().saturating_sub(HEADS);
     let heads_are_named =
         series.windows(2).any(|pair| matches!(pair, [one, other] if one.name != other.name));
     let column = |series: Series| Column {
@@ -193,6 +196,7 @@ fn chart_view(app: &App, chart: Chart, zone: Tz) -> ChartView {
         newest,
         newest_incomplete,
         heads,
+        more,
         heads_are_named,
         freshness: freshness.map(|at| Moment::new(at, app.clock.now(), zone)),
         partial,

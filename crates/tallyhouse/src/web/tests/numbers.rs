@@ -161,6 +161,7 @@ async fn every_chart_has_its_table_definition_sql_and_freshness() {
     assert_eq!(page.matches("<summary>Definition</summary>").count(), 8);
     assert_eq!(page.matches("Newest row").count(), 8);
     assert!(page.contains("AND 1 &#60; 2"), "{page}");
+    assert!(page.contains("and 2 more in the table"), "{page}");
     assert!(page.contains("<strong>Not shown.</strong> The table invoice_payments is not copied yet."));
     assert!(page.contains("There is nothing to count: Stripe has no such rows."));
     assert!(page.contains("Credit notes are still being copied: these numbers will grow.</p>"));
