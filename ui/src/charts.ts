@@ -17,10 +17,13 @@ interface Series {
   readonly values: readonly (number | null)[];
 }
 
+/** Only parts of one whole are stacked: any other bars would show a sum that means nothing. */
+type Shape = "stacked" | "bars" | "lines";
+
 interface Data {
   readonly title: string;
   readonly unit: Unit;
-  readonly lines: boolean;
+  readonly shape: Shape;
   readonly labels: readonly string[];
   readonly incomplete: readonly boolean[];
   readonly series: readonly Series[];
@@ -50,13 +53,14 @@ function read(plot: HTMLElement): Data | undefined {
     exponent: Number(head.dataset["exponent"] ?? 0),
     values: rows.map((row) => value(row.querySelectorAll("td")[column])),
   }));
+  const shape = (plot.dataset["shape"] ?? "bars") as Shape;
   return {
     title: plot.dataset["title"] ?? "",
     unit: (plot.dataset["unit"] ?? "count") as Unit,
-    lines: plot.dataset["shape"] === "lines",
+    shape,
     labels: rows.map(label),
     incomplete: rows.map((row) => row.hasAttribute("data-incomplete")),
-    series: plot.dataset["shape"] === "lines" ? series : folded(series),
+    series: shape === "stacked" ? folded(series) : series,
   };
 }
 
@@ -165,7 +169,7 @@ function option(data: Data, series: readonly Drawn[]): Record<string, unknown> {
     },
     yAxis: {
       type: "value",
-      min: data.unit === "ratio" && data.lines ? low(series) : undefined,
+      min: data.unit === "ratio" && data.shape === "lines" ? low(series) : undefined,
       max: data.unit === "ratio" ? 1e5 : undefined,
       minInterval: data.unit === "count" ? 1 : undefined,
       splitNumber: 4,
@@ -179,10 +183,11 @@ function option(data: Data, series: readonly Drawn[]): Record<string, unknown> {
 function styled(data: Data, series: Drawn, colour: string, paper: string): object {
   const open = { color: paper, borderColor: colour, borderWidth: 1.5, borderType: "dashed" };
   const values = series.values.map((number, index) =>
-    data.incomplete[index] ? { value: number, itemStyle: data.lines ? { ...open, borderType: "solid" } : open } : number,
+    data.incomplete[index] ? { value: number, itemStyle: data.shape === "lines" ? { ...open, borderType: "solid" } : open } : number,
   );
   const common = { name: series.name, data: values, color: colour };
-  if (!data.lines) return { ...common, type: "bar", stack: "all", barMaxWidth: 28, barCategoryGap: "32%" };
+  const stack = data.shape === "stacked" ? "all" : undefined;
+  if (data.shape !== "lines") return { ...common, type: "bar", stack, barMaxWidth: 28, barCategoryGap: "32%" };
   return { ...common, type: "line", symbol: "circle", symbolSize: 6, lineStyle: { width: 2 }, connectNulls: false };
 }
 

@@ -17,11 +17,17 @@ pub async fn answer(
 ) -> Result<Report, ReportError> {
     let metric = question.metric.id;
     let failed = |source| ReportError::Ask { metric, source };
-    let newest = format!("SELECT max(_as_of) AS newest FROM {}", sql::table(schema, question.table));
+    let newest = newest(schema, question.tables);
     let freshness = moment(&reader.query(&newest).await.map_err(failed)?);
     let table = reader.query(&question.sql).await.map_err(failed)?;
     let series = series(&question, &table)?;
-    Ok(Report { metric: question.metric, series, sql: question.sql, freshness })
+    Ok(Report { metric: question.metric, axis: question.axis, series, sql: question.sql, freshness })
+}
+
+fn newest(schema: &SchemaName, tables: &[&str]) -> String {
+    let each =
+        tables.iter().map(|table| format!("SELECT max(_as_of) AS newest FROM {}", sql::table(schema, table)));
+    format!("SELECT max(newest) AS newest FROM ({})", each.collect::<Vec<_>>().join(" UNION ALL "))
 }
 
 fn moment(table: &QueryTable) -> Option<DateTime<Utc>> {
@@ -81,7 +87,7 @@ fn periods(axis: &Axis, groups: &[Group]) -> Vec<(String, bool)> {
             let from_first = months.iter().skip_while(|month| !has(&month.label));
             from_first.map(|month| (month.label.clone(), month.incomplete)).collect()
         }
-        Axis::Names(names) => names.iter().map(|name| (name.clone(), false)).collect(),
+        Axis::Names { names, .. } => names.iter().map(|name| (name.clone(), false)).collect(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stripe's currencies: how many decimals an amount has.
+//! Stripe's currencies: how many decimals an amount has, and how it is written.
 
 /// No decimals: 1099 is ¥1,099.
 const NONE: [&str; 15] =
@@ -41,8 +41,10 @@ pub fn format_minor(amount: impl Into<i128>, currency: &str) -> String {
     format!("{sign}{}{decimals} {}", grouped(whole), currency.to_ascii_uppercase())
 }
 
-fn grouped(whole: u128) -> String {
-    let digits = whole.to_string();
+/// A whole number as people read it: "1,234,567".
+#[must_use]
+pub fn grouped(whole: impl Into<u128>) -> String {
+    let digits = whole.into().to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {

@@ -77,6 +77,25 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_declares_every_table_that_its_sql_reads_and_no_other() {
+        for question in questions(&Frame::new(&schema(), &settings())) {
+            let read = catalog::tables().map(|table| table.name);
+            let read = read.filter(|name| question.sql.contains(&crate::sql::table(&schema(), name)));
+            assert_eq!(read.collect::<Vec<_>>(), question.tables, "{}", question.metric.id);
+        }
+    }
+
+    #[test]
+    fn only_series_that_are_parts_of_one_whole_are_stacked() {
+        let questions = questions(&Frame::new(&schema(), &settings()));
+        let apart = questions.iter().filter(|question| question.metric.shape != crate::Shape::Stacked);
+        let apart: Vec<_> = apart.map(|question| question.metric.id).collect();
+        let expected =
+            ["payment_success_rate", "open_receivables", "active_subscriptions", "subscriptions_by_month"];
+        assert_eq!(apart, expected);
+    }
+
+    #[test]
     fn ids_are_unique() {
         let questions = questions(&Frame::new(&schema(), &settings()));
         let mut ids: Vec<_> = questions.iter().map(|question| question.metric.id).collect();

@@ -23,9 +23,11 @@ mod sql;
 mod testing;
 
 pub use crate::answer::answer;
-pub use crate::currency::{exponent, format_minor};
+pub use crate::currency::{exponent, format_minor, grouped};
 pub use crate::error::ReportError;
 pub use crate::home::{home, questions};
-pub use crate::metric::{Frame, Metric, Number, Point, Question, Report, Series, Setting, Settings, Unit};
+pub use crate::metric::{
+    Axis, Frame, Metric, Number, Point, Question, Report, Series, Setting, Settings, Shape, Unit,
+};
 pub use crate::period::Period;
 pub use crate::query::Query;

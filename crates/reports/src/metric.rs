@@ -66,6 +66,20 @@ pub struct Metric {
     pub settings: Vec<Setting>,
     /// What the numbers are.
     pub unit: Unit,
+    /// How to draw them.
+    pub shape: Shape,
+}
+
+/// How a metric may be drawn, which is decided by what its series are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Bars on top of each other: nothing is in two series of one currency, and together they are a number too.
+    Stacked,
+    /// Bars side by side: their sum would mean nothing.
+    Bars,
+    /// Levels over time.
+    Lines,
 }
 
 /// A choice that the number depends on.
@@ -97,26 +111,32 @@ pub struct Question {
     /// One SELECT without parameters, to be run as it stands. Its columns: period, series, currency, and the number
     /// (two for [`Unit::Ratio`]: some, all).
     pub sql: String,
-    /// The table whose rows are counted.
-    pub table: &'static str,
+    /// The tables that are read. While one of them is not complete, neither are the numbers.
+    pub tables: &'static [&'static str],
     /// The periods that can be in the answer, in order.
-    pub(crate) axis: Axis,
+    pub axis: Axis,
 }
 
 /// The periods of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Axis {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Axis {
     /// Months: drawn from the first one that any series has, those without rows as nothing.
     Months(Vec<Period>),
     /// Always the same names, each drawn in every series.
-    Names(Vec<String>),
+    Names {
+        /// What they are: "Age".
+        title: &'static str,
+        /// They, in order.
+        names: Vec<String>,
+    },
 }
 
 impl Axis {
     pub(crate) fn has(&self, period: &str) -> bool {
         match self {
             Self::Months(months) => months.iter().any(|month| month.label == period),
-            Self::Names(names) => names.iter().any(|name| name == period),
+            Self::Names { names, .. } => names.iter().any(|name| name == period),
         }
     }
 }
@@ -126,11 +146,13 @@ impl Axis {
 pub struct Report {
     /// What the numbers mean.
     pub metric: Metric,
+    /// What the points stand for.
+    pub axis: Axis,
     /// The numbers; none where there are no rows.
     pub series: Vec<Series>,
     /// How they were asked for.
     pub sql: String,
-    /// When the newest row of the table was as it is shown; `None` without rows.
+    /// When the newest row of the tables was as it is shown; `None` without rows.
     pub freshness: Option<DateTime<Utc>>,
 }
 

@@ -9,7 +9,7 @@ use crate::token::new_id;
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: a user's id, or `system`.
+    /// Who: a user's id, or `command line`.
     pub actor: String,
     /// What, as `thing.verb`: `connection.delete`.
     pub action: String,

@@ -21,6 +21,8 @@ pub struct Connection {
     pub account_id: String,
     /// What the account calls itself.
     pub account_name: String,
+    /// The account's time zone as Stripe names it ("Europe/Berlin"), if it was told.
+    pub time_zone: Option<String>,
     /// Live data, not test data.
     pub livemode: bool,
     /// How access was given.
@@ -96,6 +98,8 @@ pub struct NewConnection {
     pub account_id: String,
     /// What the account calls itself.
     pub account_name: String,
+    /// The account's time zone as Stripe names it, if it is told.
+    pub time_zone: Option<String>,
     /// Live data, not test data.
     pub livemode: bool,
     /// How access was given.
@@ -111,6 +115,8 @@ pub struct Reauthentication {
     pub account_id: String,
     /// Must be the connection's own.
     pub livemode: bool,
+    /// The account's time zone; none leaves the one that is stored.
+    pub time_zone: Option<String>,
     /// How access was given.
     pub how: How,
     /// What to authenticate with.
@@ -148,8 +154,8 @@ impl Store {
         require_free(&mut change, new).await?;
         sqlx::query(
             "INSERT INTO connections \
-             (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at, time_zone) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(&id)
         .bind(&new.name)
@@ -161,6 +167,7 @@ impl Store {
         .bind(sealed)
         .bind(Status::Connecting.text()?)
         .bind(now.timestamp_micros())
+        .bind(&new.time_zone)
         .execute(&mut *change)
         .await
         .doing("store a connection")?;
@@ -289,13 +296,15 @@ impl Store {
     pub async fn replace_credentials(&self, id: &str, new: &Reauthentication) -> Result<(), StoreError> {
         let sealed = self.vault.seal(&place(id), &new.credentials)?;
         let done = sqlx::query(
-            "UPDATE connections SET credentials = $2, how = $3 WHERE id = $1 AND account_id = $4 AND livemode = $5",
+            "UPDATE connections SET credentials = $2, how = $3, time_zone = COALESCE($6, time_zone) \
+             WHERE id = $1 AND account_id = $4 AND livemode = $5",
         )
         .bind(id)
         .bind(sealed)
         .bind(new.how.text())
         .bind(&new.account_id)
         .bind(new.livemode)
+        .bind(&new.time_zone)
         .execute(&self.pool)
         .await
         .doing("replace a connection's credentials")?;
@@ -362,6 +371,7 @@ struct Row {
     source: String,
     account_id: String,
     account_name: String,
+    time_zone: Option<String>,
     livemode: bool,
     how: String,
     credentials: String,
@@ -383,6 +393,7 @@ impl Row {
             source: self.source,
             account_id: self.account_id,
             account_name: self.account_name,
+            time_zone: self.time_zone,
             livemode: self.livemode,
             how: How::parse(&self.how)?,
             status,

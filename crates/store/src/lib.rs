@@ -4,6 +4,7 @@
 //! another database could follow. Time is always a parameter. Tokens are stored only as SHA-256, credentials only sealed.
 
 mod audit;
+mod browsers;
 mod connections;
 mod cycles;
 mod error;
@@ -19,6 +20,7 @@ mod users;
 mod vault;
 
 pub use crate::audit::AuditEntry;
+pub use crate::browsers::BROWSER_LIFETIME;
 pub use crate::connections::{Connection, How, NewConnection, Reauthentication, RunMark, Status};
 pub use crate::cycles::{Cycle, CycleEnd, Outcome};
 pub use crate::error::StoreError;

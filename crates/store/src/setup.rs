@@ -58,6 +58,24 @@ impl Store {
         Ok(users == 0)
     }
 
+    /// Whether the token would make the first administrator now. Nothing is changed: [`Store::create_first_admin`] looks
+    /// again, so this only saves the slow hashing of a password for a token that is no good.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadySetUp` when there is a user, `SetupToken` when the token is not good.
+    pub async fn check_setup_token(
+        &self,
+        token: &SecretString,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if !self.needs_setup().await? {
+            return Err(StoreError::AlreadySetUp);
+        }
+        let mut reading = self.pool.begin().await.doing("read a setup token")?;
+        require_good(&mut reading, &digest(token.expose_secret()), now).await
+    }
+
     /// Makes the first user, as administrator whatever `new.role` says, and uses the token up. All of it or nothing:
     /// of any number of callers at once, one succeeds. A refusal leaves the token as it was.
     ///
@@ -94,20 +112,7 @@ async fn use_up(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let hash = digest(token.expose_secret());
-    let found: Option<(i64, Option<i64>)> =
-        sqlx::query_as("SELECT expires_at, used_at FROM setup_tokens WHERE token_hash = $1")
-            .bind(&hash)
-            .fetch_optional(&mut **change)
-            .await
-            .doing("read a setup token")?;
-    match found {
-        None => return Err(SetupTokenError::Unknown.into()),
-        Some((_, Some(_))) => return Err(SetupTokenError::Used.into()),
-        Some((expires_at, None)) if expires_at <= now.timestamp_micros() => {
-            return Err(SetupTokenError::Expired.into());
-        }
-        Some((_, None)) => {}
-    }
+    require_good(change, &hash, now).await?;
     sqlx::query("UPDATE setup_tokens SET used_at = $2 WHERE token_hash = $1")
         .bind(&hash)
         .bind(now.timestamp_micros())
@@ -115,6 +120,27 @@ async fn use_up(
         .await
         .doing("use a setup token up")?;
     Ok(())
+}
+
+async fn require_good(
+    change: &mut Transaction<'static, Sqlite>,
+    hash: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let found: Option<(i64, Option<i64>)> =
+        sqlx::query_as("SELECT expires_at, used_at FROM setup_tokens WHERE token_hash = $1")
+            .bind(hash)
+            .fetch_optional(&mut **change)
+            .await
+            .doing("read a setup token")?;
+    match found {
+        None => Err(SetupTokenError::Unknown.into()),
+        Some((_, Some(_))) => Err(SetupTokenError::Used.into()),
+        Some((expires_at, None)) if expires_at <= now.timestamp_micros() => {
+            Err(SetupTokenError::Expired.into())
+        }
+        Some((_, None)) => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +174,13 @@ mod tests {
         let store = store().await;
         let token = store.create_setup_token(TimeDelta::hours(1), at(0)).await.unwrap();
         let admin = someone("a@example.com", Role::Admin);
+        for (token, seconds, refusal) in
+            [(&"forged".into(), 1, SetupTokenError::Unknown), (&token, 3600, SetupTokenError::Expired)]
+        {
+            let checked = store.check_setup_token(token, at(seconds)).await;
+            assert!(matches!(checked, Err(StoreError::SetupToken(error)) if error == refusal), "{checked:?}");
+        }
+        store.check_setup_token(&token, at(1)).await.unwrap();
         let forged = store.create_first_admin(&"forged".into(), &admin, at(1)).await;
         assert!(matches!(forged, Err(StoreError::SetupToken(SetupTokenError::Unknown))));
         let late = store.create_first_admin(&token, &admin, at(3600)).await;
@@ -156,6 +189,7 @@ mod tests {
         assert!(matches!(bad, Err(StoreError::InvalidEmail)));
         assert!(store.needs_setup().await.unwrap());
         store.create_first_admin(&token, &admin, at(2)).await.unwrap();
+        assert!(matches!(store.check_setup_token(&token, at(2)).await, Err(StoreError::AlreadySetUp)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

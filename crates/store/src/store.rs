@@ -131,4 +131,25 @@ mod tests {
         let store = super::testing::store().await;
         assert!(store.create_session("usr_nobody", at(0)).await.is_err());
     }
+
+    #[tokio::test]
+    async fn a_file_of_the_first_version_is_brought_up_to_date_with_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let first = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePool::connect_with(first).await.unwrap();
+        let migrations = sqlx::migrate!("./migrations");
+        migrations.run_to(1, &pool).await.unwrap();
+        sqlx::query(
+            "INSERT INTO connections (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at) \
+             VALUES ('con_1', 'shop', 'stripe', 'acct_1', 'Shop', TRUE, 'api_key', '', '{\"status\":\"success\"}', 0)",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool.close().await;
+        let store = Store::open(&path, key(1)).await.unwrap();
+        let kept = store.connection("con_1").await.unwrap().unwrap();
+        assert_eq!((kept.name.as_str(), kept.time_zone), ("shop", None));
+    }
 }

@@ -19,15 +19,23 @@ pub const LOGIN_WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// An attempt to sign in that was counted and may be checked.
 #[derive(Debug)]
 pub struct Login {
-    email: String,
+    counted: Counted,
     found: Option<(User, PasswordDigest)>,
 }
 
 /// An attempt whose password was checked. Whether it matched is said only by [`Store::finish_login`].
 #[derive(Debug)]
 pub struct CheckedLogin {
-    email: String,
+    counted: Counted,
     user: Option<User>,
+}
+
+/// With which attempts one is counted.
+#[derive(Debug)]
+struct Counted {
+    email: String,
+    /// The hash of a known browser's token; empty for all others together.
+    browser: String,
 }
 
 impl Login {
@@ -37,47 +45,59 @@ impl Login {
         let digest = self.found.as_ref().map(|(_, digest)| digest);
         let matches = passwords.verify(password, digest);
         let user = self.found.map(|(user, _)| user).filter(|user| matches && !user.disabled);
-        CheckedLogin { email: self.email, user }
+        CheckedLogin { counted: self.counted, user }
     }
 }
 
 impl Store {
     /// Counts an attempt to sign in. Unknown addresses are counted too, so that the answer does not tell who exists.
+    /// Attempts of a browser that the user has signed in with before are counted apart: see
+    /// [`Store::remember_browser`].
     ///
     /// # Errors
     ///
     /// `Throttled` when there were too many lately; that attempt is not counted.
-    pub async fn begin_login(&self, email: &str, now: DateTime<Utc>) -> Result<Login, StoreError> {
+    pub async fn begin_login(
+        &self,
+        email: &str,
+        browser: Option<&SecretString>,
+        now: DateTime<Utc>,
+    ) -> Result<Login, StoreError> {
         let email = normalised(email).unwrap_or_default();
-        self.count_attempt(&email, now).await?;
+        let browser = self.known_browser(&email, browser, now).await?;
+        let counted = Counted { email, browser };
+        self.count_attempt(&counted, now).await?;
         let row: Option<UserRow> = sqlx::query_as(
             "SELECT id, email, name, role, password_hash, created_at, disabled FROM users WHERE email = $1",
         )
-        .bind(&email)
+        .bind(&counted.email)
         .fetch_optional(&self.pool)
         .await
         .doing("read a user")?;
-        let Some(row) = row else { return Ok(Login { email, found: None }) };
+        let Some(row) = row else { return Ok(Login { counted, found: None }) };
         let digest = PasswordDigest(row.password_hash.clone());
-        Ok(Login { email, found: Some((row.user()?, digest)) })
+        Ok(Login { counted, found: Some((row.user()?, digest)) })
     }
 
-    /// The user, when the password was right; the address starts again with no attempts counted then.
+    /// The user, when the password was right; then those it was counted with start again with none.
     ///
     /// # Errors
     ///
     /// `Database` when the count could not be cleared.
     pub async fn finish_login(&self, checked: CheckedLogin) -> Result<Option<User>, StoreError> {
         let Some(user) = checked.user else { return Ok(None) };
-        sqlx::query("DELETE FROM login_attempts WHERE email = $1")
-            .bind(&checked.email)
+        let Counted { email, browser } = &checked.counted;
+        sqlx::query("DELETE FROM login_attempts WHERE email = $1 AND browser = $2")
+            .bind(email)
+            .bind(browser)
             .execute(&self.pool)
             .await
             .doing("clear the attempts to sign in")?;
         Ok(Some(user))
     }
 
-    async fn count_attempt(&self, email: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn count_attempt(&self, counted: &Counted, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let Counted { email, browser } = counted;
         let mut change = self.write().await?;
         sqlx::query("DELETE FROM login_attempts WHERE at <= $1")
             .bind((now - LOGIN_WINDOW).timestamp_micros())
@@ -85,17 +105,19 @@ impl Store {
             .await
             .doing("forget old attempts to sign in")?;
         let (count, oldest): (i64, Option<i64>) =
-            sqlx::query_as("SELECT COUNT(*), MIN(at) FROM login_attempts WHERE email = $1")
+            sqlx::query_as("SELECT COUNT(*), MIN(at) FROM login_attempts WHERE email = $1 AND browser = $2")
                 .bind(email)
+                .bind(browser)
                 .fetch_one(&mut *change)
                 .await
                 .doing("count the attempts to sign in")?;
         if let Some(oldest) = oldest.filter(|_| count >= LOGIN_LIMIT) {
             return Err(StoreError::Throttled { until: time(oldest)? + LOGIN_WINDOW });
         }
-        sqlx::query("INSERT INTO login_attempts (id, email, at) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO login_attempts (id, email, browser, at) VALUES ($1, $2, $3, $4)")
             .bind(new_id("try"))
             .bind(email)
+            .bind(browser)
             .bind(now.timestamp_micros())
             .execute(&mut *change)
             .await
@@ -118,7 +140,7 @@ mod tests {
         password: &str,
         seconds: i64,
     ) -> Result<Option<User>, StoreError> {
-        let login = store.begin_login(email, at(seconds)).await?;
+        let login = store.begin_login(email, None, at(seconds)).await?;
         store.finish_login(login.check(&cheap(), &password.into())).await
     }
 

@@ -169,9 +169,16 @@ fn create(path: &Path) -> io::Result<()> {
         .and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
     }
+    sync_folder(path)
+}
+
+/// A file's name is safe from a power cut only once its folder is: what a lost key sealed could never be opened.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

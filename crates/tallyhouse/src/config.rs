@@ -3,7 +3,11 @@
 
 mod sections;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -75,7 +79,7 @@ impl Config {
     /// # Errors
     /// A sentence that names the file and line, or the variable, and what is expected there.
     pub fn load(flags: &Flags) -> anyhow::Result<Self> {
-        Self::from_sources(flags, std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect())
+        Self::from_sources(flags, ours(std::env::vars_os())?)
     }
 
     /// Reads the file and the given variables.
@@ -179,6 +183,17 @@ impl Config {
     }
 }
 
+/// Those of our variables, as text. Others may hold what they like.
+fn ours(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Vec<(String, String)>> {
+    let ours = variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+    ours.map(|(name, value)| {
+        let shown = name.to_string_lossy().into_owned();
+        let text = name.into_string().ok().zip(value.into_string().ok());
+        text.with_context(|| format!("the environment variable {shown} is not UTF-8; write it as UTF-8 text"))
+    })
+    .collect()
+}
+
 /// The file as a table. It is checked by itself first, so that a mistake is told with its line.
 fn read_file(flags: &Flags, variables: &[(String, String)]) -> anyhow::Result<toml::Table> {
     let named = flags.file.clone();
@@ -239,9 +254,22 @@ fn secret(
 ) -> anyhow::Result<Option<SecretString>> {
     one_of(given.is_some(), file.is_some(), name)?;
     let Some(path) = file else { return Ok(given.cloned()) };
+    require_private(path, name)?;
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("could not read {}, named by {name}_file", path.display()))?;
     Ok(Some(SecretString::from(text.trim().to_owned())))
+}
+
+/// What others of this machine can read is no secret. The master key's file is looked at by the store.
+fn require_private(path: &Path, name: &str) -> anyhow::Result<()> {
+    let known = std::fs::metadata(path)
+        .with_context(|| format!("could not read {}, named by {name}_file", path.display()))?;
+    let mode = known.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        bail!("{name}_file: others may use {path} (mode {mode:03o}): run `chmod 600 {path}` and start again");
+    }
+    Ok(())
 }
 
 fn one_of(given: bool, file: bool, name: &str) -> anyhow::Result<()> {
@@ -307,5 +335,48 @@ mod tests {
         let set = variables(&[("TALLYHOUSE__STRIPE__API_ULR", "x")]);
         let error = Config::from_sources(&Flags::default(), set).unwrap_err();
         assert!(format!("{error:#}").contains("api_ulr"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_named_and_others_are_left_alone() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = || OsString::from_vec(vec![b'a', 0xff]);
+        let good = (OsString::from("TALLYHOUSE__DATA_DIR"), OsString::from("/a"));
+        let kept = ours([(odd(), odd()), ("OTHER".into(), odd()), good.clone()].into_iter()).unwrap();
+        assert_eq!(kept, variables(&[("TALLYHOUSE__DATA_DIR", "/a")]));
+        let said = ours([good, ("TALLYHOUSE__STRIPE__CLIENT_ID".into(), odd())].into_iter()).unwrap_err();
+        assert!(said.to_string().contains("TALLYHOUSE__STRIPE__CLIENT_ID is not UTF-8"), "{said}");
+    }
+
+    #[test]
+    fn a_platform_key_that_others_may_read_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("platform.key");
+        std::fs::write(&path, "sk_test_platform\n").unwrap();
+        let set = variables(&[
+            ("TALLYHOUSE__STRIPE__CLIENT_ID", "ca_1"),
+            ("TALLYHOUSE__STRIPE__PLATFORM_KEY_FILE", path.to_str().unwrap()),
+        ]);
+        let load = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Config::from_sources(&Flags::default(), set.clone())
+        };
+        load(0o600).unwrap();
+        for mode in [0o640, 0o604] {
+            let said = format!("{:#}", load(mode).unwrap_err());
+            assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_master_key_that_others_may_read_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.key");
+        std::fs::write(&path, "ab".repeat(32)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let set = variables(&[("TALLYHOUSE__SECURITY__MASTER_KEY_FILE", path.to_str().unwrap())]);
+        let config = Config::from_sources(&Flags::default(), set).unwrap();
+        let said = format!("{:#}", config.master_key().unwrap_err());
+        assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
     }
 }

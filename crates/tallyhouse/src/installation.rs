@@ -1,8 +1,13 @@
 //! What the configuration names, opened: the store, the warehouse, Stripe.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, sync::Arc};
+use std::{
+    fs::{self, DirBuilder, Permissions},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use secrecy::SecretString;
 use store::Store;
 use stripe_api::{Clock, Rates, RetryPolicy, Stripe, StripeError};
@@ -49,12 +54,84 @@ pub fn stripe(
     Stripe::new(stripe_api::Config { api_url, key, account: None, rates, retry }, clock)
 }
 
-/// Only its owner may look into a folder that is made here: it holds payments and the key that seals credentials.
+/// Names of what we keep in the data folder begin so.
+const OURS: [&str; 3] = ["tallyhouse.", "warehouse.duckdb", "master.key"];
+
+/// Only its owner may look into the data folder: it holds payments and the key that seals credentials.
 fn make_folder(config: &Config) -> anyhow::Result<()> {
+    let folder = &config.data_dir;
     let mut builder = DirBuilder::new();
     builder
         .recursive(true)
         .mode(0o700)
-        .create(&config.data_dir)
-        .with_context(|| format!("could not make the data folder {}", config.data_dir.display()))
+        .create(folder)
+        .with_context(|| format!("could not make the data folder {}", folder.display()))?;
+    make_private(folder)
+}
+
+/// A folder that was there is made private when it is for us alone. Others' folders, such as somebody's home, are not ours
+/// to close.
+fn make_private(folder: &Path) -> anyhow::Result<()> {
+    let shown = folder.display();
+    let failed = || format!("could not look at the data folder {shown}");
+    let mode = fs::metadata(folder).with_context(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let open = format!("others may look into the data folder {shown} (mode {mode:03o})");
+    let mut used = false;
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let name = entry.with_context(failed)?.file_name();
+        if !OURS.iter().any(|ours| name.as_encoded_bytes().starts_with(ours.as_bytes())) {
+            bail!(
+                "{open}, which holds {} as well: choose a folder for Tallyhouse alone, or run `chmod 700 {shown}`",
+                name.to_string_lossy()
+            );
+        }
+        used = true;
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o700))
+        .with_context(|| format!("{open}; run `chmod 700 {shown}` as its owner and start again"))?;
+    if used {
+        tracing::warn!("{open}: made it private (mode 700)");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data folder with this mode and these files in it, opened.
+    async fn opened(mode: u32, files: &[&str]) -> (anyhow::Result<Store>, u32) {
+        let parent = tempfile::tempdir().unwrap();
+        let data_dir = parent.path().join("data");
+        fs::create_dir(&data_dir).unwrap();
+        for file in files {
+            fs::write(data_dir.join(file), "").unwrap();
+        }
+        fs::set_permissions(&data_dir, Permissions::from_mode(mode)).unwrap();
+        let store = open_store(&Config { data_dir: data_dir.clone(), ..Config::default() }).await;
+        (store, fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777)
+    }
+
+    #[tokio::test]
+    async fn a_folder_for_us_alone_is_made_private() {
+        for (mode, files) in
+            [(0o755, &[][..]), (0o770, &["tallyhouse.toml"]), (0o701, &["warehouse.duckdb.wal"])]
+        {
+            let (store, after) = opened(mode, files).await;
+            store.unwrap();
+            assert_eq!(after, 0o700, "from {mode:o}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_folder_that_holds_other_things_is_refused_and_left_as_it_is() {
+        let (store, after) = opened(0o755, &["master.key.old", "thesis.tex"]).await;
+        let said = format!("{:#}", store.unwrap_err());
+        assert!(said.contains("holds thesis.tex as well") && said.contains("chmod 700"), "{said}");
+        assert_eq!(after, 0o755);
+        opened(0o700, &["thesis.tex"]).await.0.unwrap();
+    }
 }

@@ -129,11 +129,7 @@ impl Server {
 
     fn schedule(&self, updates: Updates, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
         let minutes = self.config.updates.every_minutes;
-        async move {
-            if minutes > 0 {
-                updates.keep_schedule(TimeDelta::minutes(i64::from(minutes)), stop).await;
-            }
-        }
+        async move { updates.keep_schedule(minutes, stop).await }
     }
 }
 

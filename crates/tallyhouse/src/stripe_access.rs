@@ -16,10 +16,17 @@ use crate::{
 const BRIEF: RetryPolicy =
     RetryPolicy { attempts: 3, base: Duration::from_millis(250), longest: Duration::from_secs(2) };
 
+/// The platform, and the way to ask as it.
+struct Asking {
+    connect: Connect,
+    client_id: String,
+    livemode: bool,
+}
+
 /// Stripe, as the configuration says.
 pub struct ConfiguredStripe {
     stripe: config::Stripe,
-    connect: Option<Connect>,
+    platform: Option<Asking>,
     clock: Arc<dyn Clock>,
 }
 
@@ -33,8 +40,12 @@ impl ConfiguredStripe {
         platform: Option<&Platform>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let connect = platform.map(|platform| Connect::new(stripe.connect_url.clone(), platform.key.clone()));
-        Ok(Self { stripe, connect: connect.transpose()?, clock })
+        let asking = |platform: &Platform| {
+            let connect = Connect::new(stripe.connect_url.clone(), platform.key.clone())?;
+            anyhow::Ok(Asking { connect, client_id: platform.client_id.clone(), livemode: platform.livemode })
+        };
+        let platform = platform.map(asking).transpose()?;
+        Ok(Self { stripe, platform, clock })
     }
 
     async fn ask(&self, key: &SecretString) -> Result<Account, AccessError> {
@@ -44,9 +55,15 @@ impl ConfiguredStripe {
 
     async fn trade(&self, code: &SecretString) -> Result<Granted, AccessError> {
         // Without a platform nobody was sent to Stripe, so no code can be ours.
-        let connect = self.connect.as_ref().ok_or(AccessError::UnknownClient)?;
-        let Grant { account_id, livemode, access_token, scope: _ } = connect.exchange(code).await?;
+        let platform = self.platform.as_ref().ok_or(AccessError::UnknownClient)?;
+        let Grant { account_id, livemode, access_token, scope: _ } = platform.connect.exchange(code).await?;
         Ok(Granted { account_id, livemode, credentials: access_token })
+    }
+
+    async fn end(&self, account_id: &str, livemode: bool) -> Result<(), AccessError> {
+        let platform = self.platform.as_ref().filter(|platform| platform.livemode == livemode);
+        let Asking { connect, client_id, .. } = platform.ok_or(AccessError::UnknownClient)?;
+        Ok(connect.deauthorize(client_id, account_id).await?)
     }
 }
 
@@ -57,6 +74,14 @@ impl StripeAccess for ConfiguredStripe {
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {
         self.trade(code).boxed()
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        account_id: &'a str,
+        livemode: bool,
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        self.end(account_id, livemode).boxed()
     }
 }
 
@@ -70,5 +95,27 @@ impl From<ConnectError> for AccessError {
                 Self::Other { why: error.to_string() }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn only_a_platform_of_the_connections_mode_is_asked_to_give_access_back() {
+        let nowhere =
+            config::Stripe { connect_url: "http://127.0.0.1:1/".parse().unwrap(), ..Default::default() };
+        let key = SecretString::from("sk_test_platform");
+        let test = Platform { client_id: "ca_1".to_owned(), key, livemode: false };
+        let with =
+            |platform| ConfiguredStripe::new(nowhere.clone(), platform, Arc::new(SystemClock)).unwrap();
+        let none = with(None).give_back("acct_1", false).await;
+        assert!(matches!(none, Err(AccessError::UnknownClient)), "{none:?}");
+        let other = with(Some(&test)).give_back("acct_1", true).await;
+        assert!(matches!(other, Err(AccessError::UnknownClient)), "{other:?}");
+        let asked = with(Some(&test)).give_back("acct_1", false).await;
+        assert!(matches!(asked, Err(AccessError::Unreachable(_))), "{asked:?}");
     }
 }

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// How many subscriptions there are now, by status.
 #[must_use]
@@ -31,8 +30,10 @@ ORDER BY series"
             Subscriptions without a price count as well.",
         settings: vec![frame.as_of(), frame.time_zone()],
         unit: Unit::Count,
+        shape: Shape::Bars,
     };
-    Question { metric, sql, table: "subscriptions", axis: Axis::Names(vec![today]) }
+    let axis = Axis::Names { title: "As of", names: vec![today] };
+    Question { metric, sql, tables: &["subscriptions"], axis }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// Why attempts to pay failed, by month; most frequent reason first.
 #[must_use]
@@ -27,8 +26,9 @@ ORDER BY sum(charges) OVER (PARTITION BY reason) DESC, reason, month"
             failed payments.",
         settings: vec![frame.time_zone()],
         unit: Unit::Count,
+        shape: Shape::Stacked,
     };
-    Question { metric, sql, table: "charges", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["charges"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]

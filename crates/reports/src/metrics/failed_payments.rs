@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// How many attempts to pay failed, by month.
 #[must_use]
@@ -21,8 +20,9 @@ ORDER BY m.month"
             retries too. An authorisation that waits for capture has not failed.",
         settings: vec![frame.time_zone()],
         unit: Unit::Count,
+        shape: Shape::Stacked,
     };
-    Question { metric, sql, table: "charges", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["charges"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// What was charged: captured amounts by month and currency.
 #[must_use]
@@ -22,8 +21,9 @@ ORDER BY c.currency, m.month"
             nothing away.",
         settings: vec![frame.time_zone()],
         unit: Unit::Money,
+        shape: Shape::Stacked,
     };
-    Question { metric, sql, table: "charges", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["charges"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// What was invoiced: totals by month of finalisation and currency.
 #[must_use]
@@ -31,8 +30,9 @@ ORDER BY b.currency, m.month"
             in.",
         settings: vec![frame.time_zone()],
         unit: Unit::Money,
+        shape: Shape::Stacked,
     };
-    Question { metric, sql, table: "invoices", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["invoices"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]

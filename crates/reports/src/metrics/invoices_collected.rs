@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// What was paid on invoices, by month of payment and currency.
 #[must_use]
@@ -9,34 +8,35 @@ pub fn invoices_collected(frame: &Frame) -> Question {
     let sql = format!(
         "{months},
 paid AS (
-    SELECT currency, amount_paid, amount_paid_off_stripe, {paid} AS paid_at
+    SELECT currency, amount_paid, coalesce(amount_paid_off_stripe, 0) AS elsewhere, {paid} AS paid_at
     FROM {invoices}
     WHERE NOT _deleted
 ),
 collected AS (
-    SELECT 'collected' AS series, currency, amount_paid AS amount, paid_at FROM paid
+    SELECT 'through Stripe' AS series, currency, amount_paid - elsewhere AS amount, paid_at FROM paid
     UNION ALL
-    SELECT 'paid outside Stripe', currency, amount_paid_off_stripe, paid_at FROM paid
+    SELECT 'outside Stripe', currency, elsewhere, paid_at FROM paid
 )
 SELECT m.month, c.series, c.currency, sum(c.amount) AS amount
 FROM collected AS c
 JOIN months AS m ON c.paid_at >= m.from_utc AND c.paid_at < m.to_utc
 WHERE c.amount <> 0
 GROUP BY m.month, c.series, c.currency
-ORDER BY c.currency, c.series, m.month"
+ORDER BY c.currency, c.series DESC, m.month"
     );
     let metric = Metric {
         id: "invoices_collected",
         title: "Collected",
         definition: "Sum of amount_paid of the invoices that became paid in the month, for each currency; refunds \
-            take nothing away. Paid outside Stripe is what Stripe itself reports so (amount_paid_off_stripe), not \
-            to be added to the first. Not in the tables: when the parts of an invoice were paid, so a partly paid \
+            take nothing away. Outside Stripe is what Stripe itself reports so (amount_paid_off_stripe), through \
+            Stripe is the rest: together they are what was collected. Not in the tables: when the parts of an invoice were paid, so a partly paid \
             invoice counts once it is paid in full, and then in one month; and which invoices were only marked as \
-            paid, so they may stand among those collected without being told apart.",
+            paid, so they may stand among those paid through Stripe without being told apart.",
         settings: vec![frame.time_zone()],
         unit: Unit::Money,
+        shape: Shape::Stacked,
     };
-    Question { metric, sql, table: "invoices", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["invoices"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]
@@ -66,14 +66,14 @@ mod tests {
         assert_eq!(
             account.ask(invoices_collected).await,
             [
-                "collected jpy: 2026-10 0, 2026-11 5 (incomplete)",
-                "collected usd: 2026-10 1000, 2026-11 10 (incomplete)",
+                "through Stripe jpy: 2026-10 0, 2026-11 5 (incomplete)",
+                "through Stripe usd: 2026-10 1000, 2026-11 10 (incomplete)",
             ]
         );
     }
 
     #[tokio::test]
-    async fn what_stripe_reports_as_paid_elsewhere_is_marked() {
+    async fn what_stripe_reports_as_paid_elsewhere_is_a_part_of_its_own() {
         let day = "2026-11-02T12:00:00Z";
         let account = Account::of(vec![
             paid("in_1", day, json!({"amount_paid": 1000, "amount_paid_off_stripe": 400})),
@@ -84,7 +84,7 @@ mod tests {
         account.delete("invoices", "in_gone").await;
         assert_eq!(
             account.ask(invoices_collected).await,
-            ["collected usd: 2026-11 1010 (incomplete)", "paid outside Stripe usd: 2026-11 400 (incomplete)"]
+            ["through Stripe usd: 2026-11 610 (incomplete)", "outside Stripe usd: 2026-11 400 (incomplete)"]
         );
     }
 }

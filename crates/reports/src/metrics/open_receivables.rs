@@ -1,6 +1,5 @@
-use crate::metric::Axis;
 use crate::period::day_ago;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// What customers owe today, by age and currency.
 #[must_use]
@@ -30,9 +29,10 @@ ORDER BY o.status, o.currency, a.age"
             a past day cannot be asked for, since the tables do not say when an invoice was partly paid.",
         settings: vec![frame.as_of(), frame.time_zone()],
         unit: Unit::Money,
+        shape: Shape::Bars,
     };
     let names = AGES.iter().map(|(name, _, _)| (*name).to_owned()).collect();
-    Question { metric, sql, table: "invoices", axis: Axis::Names(names) }
+    Question { metric, sql, tables: &["invoices"], axis: Axis::Names { title: "Age", names } }
 }
 
 /// Names of the ages with their first and last day.

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Question, Shape, Unit, sql};
 
 /// How often paying works: of all attempts, and of all payments.
 #[must_use]
@@ -39,8 +38,9 @@ ORDER BY o.series DESC, m.month"
             PaymentIntents that never led to a charge are not seen.",
         settings: vec![frame.time_zone()],
         unit: Unit::Ratio,
+        shape: Shape::Lines,
     };
-    Question { metric, sql, table: "charges", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["charges"], axis: Axis::Months(frame.months.clone()) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use crate::metric::Axis;
-use crate::{Frame, Metric, Period, Question, Unit, sql};
+use crate::{Axis, Frame, Metric, Period, Question, Shape, Unit, sql};
 
 /// How many subscriptions there were at the end of each month.
 #[must_use]
@@ -36,8 +35,9 @@ ORDER BY series, month"
             unpaid or incomplete now is left out of every month.",
         settings: vec![frame.time_zone()],
         unit: Unit::Count,
+        shape: Shape::Lines,
     };
-    Question { metric, sql, table: "subscriptions", axis: Axis::Months(frame.months.clone()) }
+    Question { metric, sql, tables: &["subscriptions"], axis: Axis::Months(frame.months.clone()) }
 }
 
 /// The month and the moment it ended; a month that is not over has come to now.

@@ -9,6 +9,7 @@ pub(crate) fn shop() -> NewConnection {
         name: "shop".to_owned(),
         account_id: "acct_1".to_owned(),
         account_name: "Shop".to_owned(),
+        time_zone: Some("Europe/Berlin".to_owned()),
         livemode: true,
         how: How::ApiKey,
         credentials: "rk_live_first".into(),
@@ -21,6 +22,7 @@ async fn a_connection_reads_back_and_its_credentials_are_sealed() {
     let made = store.insert_connection(&shop(), at(0)).await.unwrap();
     assert_eq!(made.status, Status::Connecting);
     assert_eq!(made.created_at, at(0));
+    assert_eq!(made.time_zone.as_deref(), Some("Europe/Berlin"));
     assert_eq!(store.connection_named("shop").await.unwrap(), Some(made.clone()));
     assert_eq!(store.connections().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(store.credentials(&made.id).await.unwrap().expose_secret(), "rk_live_first");
@@ -104,6 +106,7 @@ async fn new_credentials_must_be_of_the_same_account_and_mode() {
     let offer = |account: &str, livemode| Reauthentication {
         account_id: account.to_owned(),
         livemode,
+        time_zone: None,
         how: How::Oauth,
         credentials: "second".into(),
     };
@@ -114,7 +117,11 @@ async fn new_credentials_must_be_of_the_same_account_and_mode() {
     assert_eq!(store.credentials(&id).await.unwrap().expose_secret(), "rk_live_first");
     store.replace_credentials(&id, &offer("acct_1", true)).await.unwrap();
     assert_eq!(store.credentials(&id).await.unwrap().expose_secret(), "second");
-    assert_eq!(store.connection(&id).await.unwrap().unwrap().how, How::Oauth);
+    let renewed = store.connection(&id).await.unwrap().unwrap();
+    assert_eq!((renewed.how, renewed.time_zone.as_deref()), (How::Oauth, Some("Europe/Berlin")));
+    let moved = Reauthentication { time_zone: Some("Asia/Tokyo".to_owned()), ..offer("acct_1", true) };
+    store.replace_credentials(&id, &moved).await.unwrap();
+    assert_eq!(store.connection(&id).await.unwrap().unwrap().time_zone.as_deref(), Some("Asia/Tokyo"));
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::{io::Read, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use store::{How, NewConnection};
+use store::{Connection, How, NewConnection, Store, StoreError};
 use stripe_api::{Clock, KeyKind, Mode, RetryPolicy};
 use warehouse::SchemaName;
 
@@ -16,6 +17,8 @@ use crate::{
     output::Output,
 };
 
+/// Who did it, for the audit log: whoever may use the data folder.
+const ACTOR: &str = "command line";
 /// More than any key is long.
 const LONGEST_KEY: u64 = 1_000;
 
@@ -40,14 +43,22 @@ pub(crate) async fn run(
         name: name.as_str().to_owned(),
         account_id: account.id,
         account_name,
+        time_zone: account.time_zone,
         livemode: kind.mode == Mode::Live,
         how: How::ApiKey,
         credentials: key,
     };
-    let connection = store.insert_connection(&new, SystemClock.now()).await?;
+    let connection = join(&store, &new, SystemClock.now()).await?;
     store.close().await;
     output.line(&format!("Connection Successful! {} is {}", connection.name, connection.account_name))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Stores the connection, and that it was made here rather than by a user of the pages.
+async fn join(store: &Store, new: &NewConnection, now: DateTime<Utc>) -> Result<Connection, StoreError> {
+    let connection = store.insert_connection(new, now).await?;
+    store.append_audit(ACTOR, "connection.create", &connection.name, now).await?;
+    Ok(connection)
 }
 
 fn read_key() -> anyhow::Result<SecretString> {
@@ -55,4 +66,32 @@ fn read_key() -> anyhow::Result<SecretString> {
     let mut input = std::io::stdin().lock().take(LONGEST_KEY);
     input.read_to_string(&mut text).context("could not read the key from standard input")?;
     Ok(SecretString::from(text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use store::MasterKey;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connecting_by_command_is_in_the_audit_log_and_a_refusal_is_not() {
+        let key = MasterKey::from_text(&"07".repeat(32)).unwrap();
+        let store = Store::in_memory(key).await.unwrap();
+        let new = NewConnection {
+            name: "shop".to_owned(),
+            account_id: "acct_1".to_owned(),
+            account_name: "Shop".to_owned(),
+            time_zone: None,
+            livemode: false,
+            how: How::ApiKey,
+            credentials: SecretString::from("rk_test_1"),
+        };
+        let now = SystemClock.now();
+        join(&store, &new, now).await.unwrap();
+        assert!(join(&store, &new, now).await.is_err());
+        let log = store.audit(10).await.unwrap();
+        let told: Vec<_> = log.iter().map(|entry| (&*entry.actor, &*entry.action, &*entry.subject)).collect();
+        assert_eq!(told, [("command line", "connection.create", "shop")]);
+    }
 }

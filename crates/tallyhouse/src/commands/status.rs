@@ -19,7 +19,7 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
         Some(server) => server.status(name).await?,
         None => {
             let warehouse = open_warehouse(&config)?;
-            standings(&warehouse, &warehouse.reader()?, name).await?
+            standings(&warehouse.reader()?, name).await?
         }
     };
     if options.json {

@@ -15,7 +15,7 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where people reach the pages; by default where they are listened for.
     pub public_url: Option<Url>,
-    /// The time zone that times are shown and months are counted in.
+    /// The time zone that times are shown in, and months are counted in for accounts whose own is not known.
     pub time_zone: Tz,
 }
 

@@ -68,7 +68,7 @@ async fn status(
     State(shared): State<Shared>,
     extract::Path(connection): extract::Path<String>,
 ) -> Result<Response, Failed> {
-    Ok(Json(standings(&shared.warehouse, &shared.reader, &connection).await?).into_response())
+    Ok(Json(standings(&shared.reader, &connection).await?).into_response())
 }
 
 async fn update(

@@ -36,7 +36,7 @@ impl Cycle<'_> {
     /// Runs it to its end. What goes wrong is in the summary, in the connection's status and in the log.
     pub(super) async fn run(&self, shown: &watch::Sender<ProgressView>) -> Summary {
         let noted = async {
-            let id = self.begun().await?;
+            let Some(id) = self.begun().await? else { return Ok(Summary::default()) };
             let began_at = self.parts.clock.now();
             let summary = Summary::of(&self.work(shown).await);
             self.note_end(&id, began_at, &summary, shown).await?;
@@ -45,24 +45,34 @@ impl Cycle<'_> {
         noted.await.unwrap_or_else(|error| self.unnoted(&error))
     }
 
-    /// The store failed: the rows are safe, but nobody can be told of them there.
+    /// The store failed: the rows are safe, but nobody can be told of them there. Where the connection was deleted
+    /// meanwhile, nobody needs to be.
     fn unnoted(&self, error: &StoreError) -> Summary {
+        if matches!(error, StoreError::NotFound { .. }) {
+            return Summary::default();
+        }
         tracing::error!(connection = self.connection.name, %error, "could not note an update cycle");
         Summary::of(&Err(SyncError::Setup(error.to_string())))
     }
 
-    async fn begun(&self) -> Result<String, StoreError> {
+    /// Notes the beginning; none when the connection was deleted or paused since it was looked up. From here on whoever
+    /// deletes or pauses it finds this cycle and stops it, so nothing slips through between the two.
+    async fn begun(&self) -> Result<Option<String>, StoreError> {
         let (store, id, now) = (&self.parts.store, &self.connection.id, self.parts.clock.now());
+        let still = store.connection(id).await?;
+        if still.is_none_or(|now| now.status == Status::Paused && !self.forced) {
+            return Ok(None);
+        }
         store.mark_started(id, now).await?;
-        store.begin_cycle(id, self.forced, now).await
+        store.begin_cycle(id, self.forced, now).await.map(Some)
     }
 
     async fn work(&self, shown: &watch::Sender<ProgressView>) -> Result<Report, SyncError> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engine().await.map_err(setup)?;
-        let before =
-            standings(&self.parts.warehouse, self.reader, &self.connection.name).await.map_err(setup)?;
+        let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
+        shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
         let watching = self.show(progress, meter, shown);
         let working = async move {
             let cycle = engine.run(self.stop);

@@ -6,14 +6,17 @@ mod meter;
 mod schedule;
 mod standing;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
-use store::{Connection, Store};
+use store::{Connection, Status, Store};
 use stripe_api::Clock;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -56,6 +59,8 @@ struct Inner {
 /// What is known of a connection's updates.
 struct Place {
     shown: watch::Sender<ProgressView>,
+    /// What the last cycle that was not stopped did to each table; forgotten when the program ends.
+    last: Vec<TableSummary>,
     running: Option<Running>,
 }
 
@@ -64,6 +69,8 @@ struct Place {
 pub struct Running {
     /// How it goes.
     pub progress: watch::Receiver<ProgressView>,
+    /// Of which connection: a name can be given again.
+    connection: String,
     ended: watch::Receiver<Option<Arc<Summary>>>,
     stop: CancellationToken,
 }
@@ -90,15 +97,19 @@ impl Updates {
         Ok(Self { inner: Arc::new(Inner { parts, reader, places, tasks, stop }) })
     }
 
-    /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule.
+    /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule, which leaves
+    /// paused connections alone.
     ///
     /// # Errors
-    /// When there is no such connection, or the program is ending.
+    /// When there is no such connection, it is paused and nobody asked, or the program is ending.
     pub async fn begin(&self, name: &str, forced: bool) -> Result<Running, StartError> {
         let failed = |why: String| StartError { why };
         let found = self.inner.parts.store.connection_named(name).await;
         let found = found.map_err(|error| failed(error.to_string()))?;
         let connection = found.ok_or_else(|| failed(format!("there is no connection named {name}")))?;
+        if !forced && connection.status == Status::Paused {
+            return Err(failed(format!("{name} is paused")));
+        }
         self.join_or_spawn(connection, forced)
     }
 
@@ -108,13 +119,17 @@ impl Updates {
             return Err(StartError { why: "the program is ending".to_owned() });
         }
         let place = places.entry(connection.name.clone()).or_default();
-        // A cycle that panicked has dropped its end without a word.
-        if let Some(running) = place.running.as_ref().filter(|running| running.ended.has_changed().is_ok()) {
+        if let Some(running) = place.running.as_ref().filter(|_| place.is_running()) {
+            if running.connection != connection.id {
+                let why = "the last update of a deleted connection of this name is still ending; try again";
+                return Err(StartError { why: why.to_owned() });
+            }
             return Ok(running.clone());
         }
         let (tell, ended) = watch::channel(None);
         let stop = self.inner.stop.child_token();
-        let running = Running { progress: place.shown.subscribe(), ended, stop };
+        let progress = place.shown.subscribe();
+        let running = Running { progress, connection: connection.id.clone(), ended, stop };
         place.running = Some(running.clone());
         let began_at = self.inner.parts.clock.now();
         place.shown.send_modify(|view| view.begin(began_at));
@@ -136,6 +151,11 @@ impl Updates {
         let Inner { parts, reader, .. } = &*self.inner;
         let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
         let summary = cycle.run(&shown).await;
+        if summary.ending != Ending::Stopped
+            && let Some(place) = self.places().get_mut(&connection.name)
+        {
+            place.last.clone_from(&summary.tables);
+        }
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {
             place.running = None;
@@ -160,24 +180,45 @@ impl Updates {
         }
     }
 
+    /// While a cycle runs, what it says of itself; else what is stored.
     async fn watch(&self, name: &str) -> watch::Receiver<ProgressView> {
+        if let Some(shown) = self.shown_by_a_cycle(name) {
+            return shown;
+        }
         let rest = self.at_rest(name).await;
         let mut places = self.places();
         let place = places.entry(name.to_owned()).or_default();
-        if place.running.is_none() {
-            place.shown.send_if_modified(|view| {
-                let differs = *view != rest;
-                *view = rest;
-                differs
-            });
-        }
+        let running = place.is_running();
+        place.shown.send_if_modified(|view| {
+            // A cycle that just began has not looked at the tables yet.
+            let next = if running && view.tables.is_empty() {
+                ProgressView { tables: rest.tables, ..view.clone() }
+            } else if running {
+                return false;
+            } else {
+                rest
+            };
+            let differs = *view != next;
+            *view = next;
+            differs
+        });
         place.shown.subscribe()
+    }
+
+    fn shown_by_a_cycle(&self, name: &str) -> Option<watch::Receiver<ProgressView>> {
+        let places = self.places();
+        let place = places.get(name).filter(|place| place.is_running())?;
+        (!place.shown.borrow().tables.is_empty()).then(|| place.shown.subscribe())
     }
 
     /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
     async fn at_rest(&self, name: &str) -> ProgressView {
-        match standings(&self.inner.parts.warehouse, &self.inner.reader, name).await {
-            Ok(standings) => ProgressView::at_rest(standings),
+        match standings(&self.inner.reader, name).await {
+            Ok(standings) => {
+                let places = self.places();
+                let last = places.get(name).map_or(&[][..], |place| &place.last);
+                ProgressView::at_rest(standings).with_failures(last)
+            }
             Err(error) => {
                 tracing::error!(
                     connection = name,
@@ -194,9 +235,16 @@ impl Updates {
     }
 }
 
+impl Place {
+    /// A cycle that panicked has dropped its end without a word.
+    fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.ended.has_changed().is_ok())
+    }
+}
+
 impl Default for Place {
     fn default() -> Self {
-        Self { shown: watch::Sender::new(ProgressView::default()), running: None }
+        Self { shown: watch::Sender::new(ProgressView::default()), last: Vec::new(), running: None }
     }
 }
 
@@ -207,6 +255,12 @@ impl SyncControl for Updates {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         self.stop_one(connection).boxed()
+    }
+
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
+        let places = self.places();
+        let place = places.get(connection).filter(|place| place.is_running())?;
+        place.shown.borrow().began_at
     }
 
     fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {

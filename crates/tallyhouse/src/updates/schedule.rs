@@ -12,8 +12,13 @@ use super::Updates;
 const LOOK: Duration = Duration::from_secs(5);
 
 impl Updates {
-    /// Begins a cycle of every connection whose last one began `every` ago, until `stop`. Paused ones are left alone.
-    pub async fn keep_schedule(&self, every: TimeDelta, stop: CancellationToken) {
+    /// Begins a cycle of every connection whose last one began so long ago, until `stop`. Paused ones are left alone. With
+    /// 0 minutes there is no schedule.
+    pub async fn keep_schedule(&self, every_minutes: u32, stop: CancellationToken) {
+        if every_minutes == 0 {
+            return;
+        }
+        let every = TimeDelta::minutes(i64::from(every_minutes));
         loop {
             self.begin_due(every).await;
             tokio::select! {
@@ -23,7 +28,7 @@ impl Updates {
         }
     }
 
-    async fn begin_due(&self, every: TimeDelta) {
+    pub(super) async fn begin_due(&self, every: TimeDelta) {
         let connections = match self.inner.parts.store.connections().await {
             Ok(connections) => connections,
             Err(error) => return tracing::error!(%error, "could not look for updates that are due"),
@@ -31,7 +36,8 @@ impl Updates {
         let now = self.inner.parts.clock.now();
         for connection in connections.iter().filter(|connection| is_due(connection, every, now)) {
             if let Err(error) = self.begin(&connection.name, false).await {
-                tracing::error!(connection = connection.name, %error, "could not begin a scheduled update");
+                // Mostly somebody paused or deleted it just now.
+                tracing::warn!(connection = connection.name, %error, "could not begin a scheduled update");
             }
         }
     }
@@ -45,5 +51,61 @@ fn is_due(connection: &Connection, every: TimeDelta, now: DateTime<Utc>) -> bool
         Status::Success | Status::Delayed { .. } | Status::Partial { .. } | Status::Failed { .. } => {
             connection.last_started_at.is_none_or(|began| now - began >= every)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::How;
+
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    fn connection(status: Status, last_started_at: Option<DateTime<Utc>>) -> Connection {
+        Connection {
+            id: "con_1".to_owned(),
+            name: "shop".to_owned(),
+            source: "stripe".to_owned(),
+            account_id: "acct_1".to_owned(),
+            account_name: "Shop".to_owned(),
+            time_zone: None,
+            livemode: false,
+            how: How::ApiKey,
+            status,
+            created_at: at(0),
+            last_started_at,
+            last_duration_ms: None,
+            last_success_began_at: None,
+            last_data_at: None,
+        }
+    }
+
+    #[test]
+    fn a_connection_is_due_when_its_last_cycle_began_long_enough_ago() {
+        let due = |status, began, now| is_due(&connection(status, began), TimeDelta::minutes(15), at(now));
+        let why = || "because".to_owned();
+        for status in [
+            Status::Success,
+            Status::Partial { why: why() },
+            Status::Failed { why: why() },
+            Status::Delayed { since: at(0), why: why() },
+        ] {
+            assert!(due(status.clone(), Some(at(0)), 15), "{status:?}");
+            assert!(!due(status.clone(), Some(at(0)), 14), "{status:?}");
+            assert!(due(status.clone(), None, 0), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_copy_goes_on_at_once_and_what_waits_for_a_person_does_not() {
+        let due = |status| is_due(&connection(status, Some(at(0))), TimeDelta::minutes(15), at(0));
+        assert!(due(Status::Connecting));
+        assert!(due(Status::Backfilling { percent: 42 }));
+        let due = |status| is_due(&connection(status, Some(at(0))), TimeDelta::minutes(15), at(1_000));
+        assert!(!due(Status::Paused));
+        assert!(!due(Status::ReauthenticationRequired { why: "because".to_owned() }));
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sync::TableState;
-use warehouse::{DuckDb, Reader, SchemaName, Value, Warehouse};
+use warehouse::{Checkpoint, Reader, SchemaName, Value};
 
 /// How one table stands between updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,16 +21,17 @@ pub struct Standing {
     pub state: Option<TableState>,
 }
 
-/// Every table of the connection, in the catalogue's order; none before the first cycle.
+/// Every table of the connection, in the catalogue's order; none before the first cycle. Asked of a reader, so that
+/// nobody who looks waits for the batch that is being written.
 ///
 /// # Errors
 /// When the warehouse cannot be read.
-pub async fn standings(warehouse: &DuckDb, reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
+pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
     let schema: SchemaName = name.parse()?;
     if !is_prepared(reader, &schema).await? {
         return Ok(Vec::new());
     }
-    let mut states = sync::table_states(warehouse.checkpoints(&schema).await?)?;
+    let mut states = sync::table_states(checkpoints(reader, &schema).await?)?;
     let rows = reader.query(&counting(&schema), Vec::new()).await.context("could not count rows")?.rows;
     let standing = |row: Vec<Value>| {
         let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
@@ -45,6 +46,21 @@ async fn is_prepared(reader: &Reader, schema: &SchemaName) -> anyhow::Result<boo
     let ask = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
     Ok(!found.context("could not look for the schema")?.rows.is_empty())
+}
+
+/// What the checkpoints say of tables. Those of slices are left out: there can be thousands.
+async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Checkpoint>> {
+    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND key LIKE 'table/%'";
+    let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
+    let rows = found.context("could not read the checkpoints")?.rows;
+    let checkpoint = |row: Vec<Value>| {
+        let [Value::Text(key), Value::Text(value)] = row.as_slice() else {
+            anyhow::bail!("a checkpoint is not what this version writes")
+        };
+        let value = serde_json::from_str(value).with_context(|| format!("could not read {key}"))?;
+        Ok(Checkpoint { key: key.clone(), value: Some(value) })
+    };
+    rows.into_iter().map(checkpoint).collect()
 }
 
 /// One row for each table: name, rows, newest `_as_of`.

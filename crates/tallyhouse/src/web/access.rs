@@ -11,6 +11,11 @@ pub trait StripeAccess: Send + Sync + 'static {
 
     /// Trades the code that Stripe sent a person back with for access. A code is good once and for five minutes.
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>>;
+
+    /// Gives the access to an account back that was granted through [`Self::exchange`]. `livemode` is the connection's:
+    /// a platform of the other mode has no access to give back.
+    fn give_back<'a>(&'a self, account_id: &'a str, livemode: bool)
+    -> BoxFuture<'a, Result<(), AccessError>>;
 }
 
 /// Access that an account's owner granted.

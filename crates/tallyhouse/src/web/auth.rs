@@ -111,6 +111,8 @@ pub(super) enum Cookie {
     Session,
     /// What forms carry before there is a session.
     Form,
+    /// Somebody has signed in with this browser before.
+    Browser,
 }
 
 impl Cookie {
@@ -120,6 +122,8 @@ impl Cookie {
             (Self::Session, false) => "tallyhouse_session",
             (Self::Form, true) => "__Host-tallyhouse_form",
             (Self::Form, false) => "tallyhouse_form",
+            (Self::Browser, true) => "__Host-tallyhouse_browser",
+            (Self::Browser, false) => "tallyhouse_browser",
         }
     }
 
@@ -138,6 +142,11 @@ impl Cookie {
         let secure = if app.is_secure() { "; Secure" } else { "" };
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
     }
+}
+
+/// The token by which the browser claims to be known.
+pub(super) fn browser_token(headers: &HeaderMap, app: &App) -> Option<SecretString> {
+    Cookie::Browser.read(headers, app).map(|token| SecretString::from(token.to_owned()))
 }
 
 /// The token of the session that the browser claims.

@@ -12,10 +12,11 @@ use store::{How, OauthPurpose, OauthStateError, StoreError};
 use super::{
     Admin, App, Refusal, Viewer,
     access::AccessError,
-    connect::{Accepted, Joined, Purpose, about, join, sentence},
+    connect::{Accepted, Joined, Purpose, about, join},
     connections::reauthenticate,
     error::Told,
     sign_in::audit,
+    words::sentence,
 };
 
 /// What Stripe sends a person back with.

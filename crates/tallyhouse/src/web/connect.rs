@@ -18,6 +18,7 @@ use super::{
     form::Posted,
     page::{Section, Shell, page},
     sign_in::audit,
+    words::{bare, sentence},
 };
 
 #[derive(Template)]
@@ -158,55 +159,81 @@ pub(super) async fn join(
     purpose: Purpose,
     accepted: Accepted,
 ) -> Result<Result<Joined, String>, Refusal> {
-    let (name, action, news) = match purpose {
+    let (stored, name, action, news) = match purpose {
         Purpose::Make(name) => {
-            if let Some(text) = refused(insert(app, name.clone(), accepted).await)? {
-                return Ok(Err(text));
-            }
-            (name, "connection.create", "connected")
+            let made = insert(app, name.clone(), accepted).await;
+            (made.map(|()| Goes::On), name, "connection.create", "connected")
         }
         Purpose::Again(connection) => {
-            if let Some(text) = refused(renew(app, &connection, accepted).await)? {
-                return Ok(Err(text));
-            }
-            (connection.name, "connection.reauthenticate", "reconnected")
+            let renewed = renew(app, &connection, accepted).await;
+            (renewed, connection.name, "connection.reauthenticate", "reconnected")
         }
     };
+    let goes = match refused(stored)? {
+        Ok(goes) => goes,
+        Err(text) => return Ok(Err(text)),
+    };
     audit(app, viewer.id(), action, &name).await?;
-    let started = app.sync.start(&name).await;
-    if let Err(error) = &started {
-        tracing::warn!(connection = name, %error, "connected, but the update did not begin");
+    let note = match goes {
+        Goes::On => begun(app, &name).await,
+        Goes::Paused => "&note=paused",
+    };
+    Ok(Ok(Joined { to: format!("/admin/connections?{news}={name}{note}"), noted: !note.is_empty() }))
+}
+
+/// Whether updates of a connection go on by themselves.
+enum Goes {
+    /// They do.
+    On,
+    /// Somebody paused them.
+    Paused,
+}
+
+/// Begins the copy; what there is to note about it.
+async fn begun(app: &App, name: &str) -> &'static str {
+    match app.sync.start(name).await {
+        Ok(()) => "",
+        Err(error) => {
+            tracing::warn!(connection = name, %error, "connected, but the update did not begin");
+            "&note=not_started"
+        }
     }
-    let note = if started.is_ok() { "" } else { "&note=not_started" };
-    Ok(Ok(Joined { to: format!("/admin/connections?{news}={name}{note}"), noted: started.is_err() }))
 }
 
 async fn insert(app: &App, name: String, accepted: Accepted) -> Result<(), StoreError> {
     let Accepted { account, livemode, how, credentials } = accepted;
-    let account_name = account.name.unwrap_or_else(|| account.id.clone());
-    let new = NewConnection { name, account_id: account.id, account_name, livemode, how, credentials };
+    let account_name = account.name.clone().unwrap_or_else(|| account.id.clone());
+    let Account { id: account_id, time_zone, .. } = account;
+    let new = NewConnection { name, account_id, account_name, time_zone, livemode, how, credentials };
     app.store.insert_connection(&new, app.clock.now()).await.map(|_| ())
 }
 
-async fn renew(app: &App, connection: &Connection, accepted: Accepted) -> Result<(), StoreError> {
+/// Puts new credentials in place of the old. An update that runs still uses the old ones, so it ends before the next
+/// begins, and before the status is set: its last word may be that Stripe refuses them.
+async fn renew(app: &App, connection: &Connection, accepted: Accepted) -> Result<Goes, StoreError> {
     let Accepted { account, livemode, how, credentials } = accepted;
-    let new = Reauthentication { account_id: account.id, livemode, how, credentials };
+    let Account { id: account_id, time_zone, .. } = account;
+    let new = Reauthentication { account_id, livemode, time_zone, how, credentials };
     app.store.replace_credentials(&connection.id, &new).await?;
+    app.sync.stop(&connection.name).await;
     let status =
         if connection.last_success_began_at.is_some() { Status::Success } else { Status::Connecting };
-    app.store.set_status(&connection.id, &status).await
+    app.store.set_status_unless_paused(&connection.id, &status).await?;
+    let now = app.store.connection(&connection.id).await?;
+    let paused = now.is_some_and(|connection| connection.status == Status::Paused);
+    Ok(if paused { Goes::Paused } else { Goes::On })
 }
 
 /// The store's refusals that a person can do something about, as sentences.
-fn refused(result: Result<(), StoreError>) -> Result<Option<String>, Refusal> {
+fn refused<T>(result: Result<T, StoreError>) -> Result<Result<T, String>, Refusal> {
     match result {
-        Ok(()) => Ok(None),
+        Ok(stored) => Ok(Ok(stored)),
         Err(
             error @ (StoreError::InvalidName
             | StoreError::NameTaken { .. }
             | StoreError::AccountConnected { .. }
             | StoreError::OtherAccount { .. }),
-        ) => Ok(Some(sentence(&error.to_string()))),
+        ) => Ok(Err(sentence(&error.to_string()))),
         Err(error) => Err(Refusal::store(error)),
     }
 }
@@ -306,16 +333,4 @@ pub(super) fn about(error: &AccessError) -> String {
         }
         AccessError::Other { why } => format!("Stripe answered: {}. Try again; if it stays so, paste a restricted key instead.", bare(why)),
     }
-}
-
-/// Without the full stop, so that a sentence can go round it.
-fn bare(words: &str) -> &str {
-    words.trim_end_matches('.')
-}
-
-/// An error as a sentence.
-pub(super) fn sentence(error: &str) -> String {
-    let mut letters = error.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", bare(letters.as_str()))
 }

@@ -172,10 +172,27 @@ pub(super) async fn delete(
         let flash = Flash { tone: Tone::Bad, title: "The name does not match.".to_owned(), text };
         return shown(&app, &viewer, connection, Tab::Settings, Some(flash)).await;
     }
-    app.sync.stop(&connection.name).await;
+    // The row first: a cycle looks for it when it begins, so none can begin behind the one that is stopped.
     app.store.delete_connection(&connection.id).await.map_err(Refusal::store)?;
     audit(&app, viewer.id(), "connection.delete", &connection.name).await?;
-    Ok(Redirect::to(&format!("/admin/connections?deleted={}", connection.name)).into_response())
+    app.sync.stop(&connection.name).await;
+    let note = give_back(&app, &connection).await;
+    Ok(Redirect::to(&format!("/admin/connections?deleted={}{note}", connection.name)).into_response())
+}
+
+/// Access through Stripe's page would stay with this platform; a pasted key is its owner's to delete. What to note: a
+/// failure is told, but the connection is gone all the same.
+async fn give_back(app: &App, connection: &Connection) -> &'static str {
+    if connection.how == How::ApiKey {
+        return "&note=key";
+    }
+    match app.stripe.give_back(&connection.account_id, connection.livemode).await {
+        Ok(()) => "&note=given_back",
+        Err(error) => {
+            tracing::warn!(connection = connection.name, %error, "could not give the access to the account back");
+            "&note=not_given_back"
+        }
+    }
 }
 
 async fn begin(app: &App, viewer: &super::Viewer, connection: &Connection) -> Result<(), Refusal> {

@@ -75,7 +75,8 @@ pub(super) async fn list(
     Query(news): Query<News>,
 ) -> Result<Response, Refusal> {
     let connections = app.store.connections().await.map_err(Refusal::store)?;
-    let began = began(&app, &connections).await;
+    let running = |connection: &Connection| app.sync.running_since(&connection.name);
+    let began: Vec<_> = connections.iter().map(running).collect();
     let ribbon = ribbon(&app, &connections, &began);
     let flash = flash(&news, &connections);
     let rows = connections
@@ -112,17 +113,6 @@ pub(super) fn could_not_begin(viewer: &super::Viewer, why: &str) -> Refusal {
         way: ("/admin/connections", "Back to Connections"),
     };
     Refusal::told(StatusCode::CONFLICT, Some(viewer), &told)
-}
-
-/// For each connection, when its running update began.
-async fn began(app: &App, connections: &[Connection]) -> Vec<Option<DateTime<Utc>>> {
-    let mut all = Vec::with_capacity(connections.len());
-    for connection in connections {
-        let progress = app.sync.subscribe(&connection.name).await;
-        let now = progress.borrow();
-        all.push(now.began_at.filter(|_| now.is_running()));
-    }
-    all
 }
 
 fn ribbon(app: &App, connections: &[Connection], began: &[Option<DateTime<Utc>>]) -> Ribbon {
@@ -210,11 +200,28 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
         return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
     }
     if let Some(connection) = news.reconnected.as_ref().and_then(known) {
-        let text = format!("{} goes on where it was.", connection.name);
-        return Some(Flash { tone: Tone::Good, title: "Connection Successful!".to_owned(), text });
+        let name = &connection.name;
+        let (tone, text) = match news.note.as_str() {
+            "paused" => (Tone::Neutral, format!("{name} is still paused: resume it when it should go on.")),
+            "not_started" => {
+                (Tone::Attention, format!("The update of {name} has not begun: click Force update."))
+            }
+            _ => (Tone::Good, format!("{name} goes on where it was.")),
+        };
+        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;
-    let text = format!("Its tables stay in the warehouse, in the schema {deleted}.");
-    Some(Flash { tone: Tone::Neutral, title: "Connection deleted".to_owned(), text })
+    let (tone, access) = match news.note.as_str() {
+        "given_back" => (Tone::Neutral, " Stripe was told that the access ends."),
+        "not_given_back" => (
+            Tone::Attention,
+            " But Stripe did not take the access back: remove this installation's platform in the account's settings \
+             at Stripe. The log says why.",
+        ),
+        "key" => (Tone::Neutral, " Its key still works: delete it at Stripe, under Developers, API keys."),
+        _ => (Tone::Neutral, ""),
+    };
+    let text = format!("Its tables stay in the warehouse, in the schema {deleted}.{access}");
+    Some(Flash { tone, title: "Connection deleted".to_owned(), text })
 }

@@ -125,6 +125,17 @@ impl Refusal {
         Self::told(StatusCode::MISDIRECTED_REQUEST, None, &told)
     }
 
+    /// Too many people sign in at once.
+    pub(super) fn busy() -> Self {
+        let told = Told {
+            title: "Too many at once",
+            sentence: "Too many people are signing in just now, so this attempt was not looked at.",
+            cause: "Passwords are checked a few at a time. Somebody may be guessing.",
+            way: ("/login", "Try again"),
+        };
+        Self::told(StatusCode::SERVICE_UNAVAILABLE, None, &told)
+    }
+
     /// There is no such page, or no such connection.
     pub(super) fn nothing_here(viewer: Option<&Viewer>, what: &str) -> Self {
         let sentence = format!("There is no {what}.");

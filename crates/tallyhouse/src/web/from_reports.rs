@@ -5,10 +5,14 @@ use std::{sync::Arc, time::Duration};
 use chrono_tz::Tz;
 use futures::future::{BoxFuture, FutureExt};
 use reports::{Frame, Number, Question, Report, ReportError};
+use store::Connection;
 use stripe_api::Clock;
-use warehouse::{Reader, SchemaName};
+use warehouse::{QueryError, Reader, SchemaName, Value};
 
-use super::{Amount, Axis, Card, Chart, Numbers, NumbersError, Point, Series, Shape, Unit};
+use super::{
+    Amount, Axis, Card, Chart, Numbers, NumbersError, Point, ProgressView, Series, Shape, Unit, completeness,
+    zone_of,
+};
 
 /// Longer than anybody waits for a page.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,30 +26,68 @@ pub struct WarehouseNumbers {
 }
 
 impl WarehouseNumbers {
-    /// Asks `reader`; months are those of `time_zone`.
+    /// Asks `reader`; months are those of `time_zone` where the account's own is not known.
     #[must_use]
     pub fn new(reader: Reader, clock: Arc<dyn Clock>, time_zone: Tz) -> Self {
         Self { reader, clock, time_zone }
     }
 
-    async fn cards(&self, schema: &SchemaName) -> Vec<Card> {
-        let settings = reports::Settings { tz: self.time_zone, now: self.clock.now() };
+    async fn cards(&self, schema: &SchemaName, tz: Tz, standing: &ProgressView) -> Vec<Card> {
+        let settings = reports::Settings { tz, now: self.clock.now() };
         let mut cards = Vec::new();
         for question in reports::questions(&Frame::new(schema, &settings)) {
-            cards.push(self.card(schema, question).await);
+            cards.push(self.card(schema, question, standing).await);
         }
         cards
     }
 
-    async fn card(&self, schema: &SchemaName, question: Question) -> Card {
-        let (title, table) = (question.metric.title, question.table);
-        let why = match tokio::time::timeout(PATIENCE, reports::answer(&self.reader, schema, question)).await
-        {
-            Ok(Ok(report)) => return Card::Chart(chart(report)),
-            Ok(Err(error)) => why(&error, table),
+    async fn card(&self, schema: &SchemaName, question: Question, standing: &ProgressView) -> Card {
+        let (title, tables) = (question.metric.title, question.tables);
+        let missing = completeness::missing(tables, standing);
+        let asked = tokio::time::timeout(PATIENCE, reports::answer(&self.reader, schema, question)).await;
+        let why = match asked {
+            Ok(Ok(report)) => return Card::Chart(Chart { partial: missing, ..chart(report) }),
+            Ok(Err(error)) => self.why(schema, tables, &error, missing).await,
             Err(_) => format!("It took longer than {} s. Try again when no copy runs.", PATIENCE.as_secs()),
         };
         Card::Missing { title: title.to_owned(), why }
+    }
+
+    /// The error without its source, which can quote values of rows.
+    async fn why(
+        &self,
+        schema: &SchemaName,
+        tables: &[&str],
+        error: &ReportError,
+        missing: Option<String>,
+    ) -> String {
+        tracing::warn!(error = error as &dyn std::error::Error, "a card of Home is missing");
+        match error {
+            ReportError::Ask { source: QueryError::Stopped, .. } => {
+                "The warehouse has stopped. Restart Tallyhouse; the log says why it did.".to_owned()
+            }
+            ReportError::Ask { .. } => match self.absent(schema, tables).await {
+                Some(table) => {
+                    let there = format!("The table {table} is not in the warehouse: an update makes it.");
+                    format!("{there} {}", missing.unwrap_or_default()).trim_end().to_owned()
+                }
+                None => "The warehouse could not answer. The log says why.".to_owned(),
+            },
+            ReportError::TooLong { .. } => {
+                "It has more series than can be drawn. Ask for it in SQL instead.".to_owned()
+            }
+            ReportError::Shape { .. } => {
+                "A sum is beyond what can be shown exactly. Ask for it in SQL instead.".to_owned()
+            }
+        }
+    }
+
+    /// The first of `tables` that the schema lacks. When even that cannot be asked, none is known to be.
+    async fn absent<'t>(&self, schema: &SchemaName, tables: &[&'t str]) -> Option<&'t str> {
+        let ask = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?";
+        let there = self.reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await.ok()?;
+        let has = |table: &str| there.rows.iter().flatten().any(|value| value.as_str() == Some(table));
+        tables.iter().copied().find(|table| !has(table))
     }
 }
 
@@ -56,43 +98,36 @@ impl std::fmt::Debug for WarehouseNumbers {
 }
 
 impl Numbers for WarehouseNumbers {
-    fn home<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
+    fn home<'a>(
+        &'a self,
+        connection: &'a Connection,
+        standing: &'a ProgressView,
+    ) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
         async move {
-            let schema: Result<SchemaName, _> = connection.parse();
+            let schema: Result<SchemaName, _> = connection.name.parse();
             let schema = schema.map_err(|error| NumbersError { why: error.to_string() })?;
-            Ok(self.cards(&schema).await)
+            Ok(self.cards(&schema, zone_of(connection, self.time_zone), standing).await)
         }
         .boxed()
     }
 }
 
-/// The error without its source, which can quote values of rows.
-fn why(error: &ReportError, table: &str) -> String {
-    tracing::warn!(%error, table, "a card of Home is missing");
-    match error {
-        ReportError::Ask { .. } => {
-            format!(
-                "The table {table} cannot be read. It is there once the first copy has begun; until then this stays empty."
-            )
-        }
-        ReportError::TooLong { .. } => {
-            "It has more series than can be drawn. Ask for it in SQL instead.".to_owned()
-        }
-        ReportError::Shape { .. } => {
-            "A sum is beyond what can be shown exactly. Ask for it in SQL instead.".to_owned()
-        }
-    }
-}
-
 fn chart(report: Report) -> Chart {
-    let Report { metric, series, sql, freshness } = report;
-    let (unit, shape) = match metric.unit {
-        reports::Unit::Money => (Unit::Money, Shape::Bars),
-        reports::Unit::Count if metric.id == "subscriptions_by_month" => (Unit::Count, Shape::Lines),
-        reports::Unit::Count => (Unit::Count, Shape::Bars),
-        reports::Unit::Ratio => (Unit::Ratio, Shape::Lines),
+    let Report { metric, axis, series, sql, freshness } = report;
+    let unit = match metric.unit {
+        reports::Unit::Money => Unit::Money,
+        reports::Unit::Count => Unit::Count,
+        reports::Unit::Ratio => Unit::Ratio,
     };
-    let axis = axis(metric.id, &series);
+    let shape = match metric.shape {
+        reports::Shape::Stacked => Shape::Stacked,
+        reports::Shape::Bars => Shape::Bars,
+        reports::Shape::Lines => Shape::Lines,
+    };
+    let axis = match axis {
+        reports::Axis::Months(_) => Axis::Months,
+        reports::Axis::Names { title, .. } => Axis::Kinds(title.to_owned()),
+    };
     Chart {
         id: metric.id.to_owned(),
         title: metric.title.to_owned(),
@@ -109,17 +144,6 @@ fn chart(report: Report) -> Chart {
         series: series.into_iter().map(drawn).collect(),
         freshness,
         partial: None,
-    }
-}
-
-/// Reports name their periods; months look like "2026-11".
-fn axis(metric: &str, series: &[reports::Series]) -> Axis {
-    let is_month = |label: &str| label.len() == 7 && label.split('-').map(str::len).eq([4, 2]);
-    let mut labels = series.iter().flat_map(|series| &series.points);
-    match metric {
-        "open_receivables" => Axis::Kinds("Age".to_owned()),
-        _ if labels.all(|point| is_month(&point.period)) => Axis::Months,
-        _ => Axis::Kinds("As of".to_owned()),
     }
 }
 
@@ -146,72 +170,4 @@ fn capital(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use catalog::Decoder;
-    use serde_json::json;
-    use warehouse::{Batch, Change, DuckDb, DuckOptions, Warehouse as _, Write};
-
-    use super::*;
-    use crate::clock::SystemClock;
-
-    /// A warehouse with two charges of this month.
-    async fn warehouse(folder: &std::path::Path) -> DuckDb {
-        let warehouse =
-            DuckDb::open(folder.join("w.duckdb"), DuckOptions { memory_limit_mb: 64, threads: 1 }).unwrap();
-        let schema: SchemaName = "shop".parse().unwrap();
-        warehouse.prepare(&schema, catalog::tables().collect()).await.unwrap();
-        let created = SystemClock.now().timestamp();
-        let charge = |id: &str, currency: &str| json!({"id": id, "object": "charge", "created": created, "status": "succeeded", "currency": currency, "captured": true, "amount": 1234, "amount_captured": 1234, "paid": true});
-        let page = json!({"object": "list", "has_more": false, "data": [charge("ch_1", "usd"), charge("ch_2", "jpy")]});
-        let charges = catalog::resource("charges").unwrap();
-        let mut decoder = Decoder::new(charges);
-        decoder.page(page.to_string().as_bytes(), created * 1_000_000, &HashSet::new()).unwrap();
-        let change = Change::Insert(decoder.finish().rows);
-        let writes = vec![Write { table: charges.table, change }];
-        warehouse
-            .apply(Batch { schema, writes, checkpoints: Vec::new(), rejects: Vec::new() })
-            .await
-            .unwrap();
-        warehouse
-    }
-
-    #[tokio::test]
-    async fn reports_become_cards_in_the_decimals_of_their_currency() {
-        let folder = tempfile::tempdir().unwrap();
-        let warehouse = warehouse(folder.path()).await;
-        let numbers =
-            WarehouseNumbers::new(warehouse.reader().unwrap(), Arc::new(SystemClock), chrono_tz::UTC);
-        let cards = numbers.home("shop").await.unwrap();
-        assert_eq!(cards.len(), 9);
-        let volume = cards.iter().find_map(|card| match card {
-            Card::Chart(chart) if chart.id == "gross_volume" => Some(chart),
-            Card::Chart(_) | Card::Missing { .. } => None,
-        });
-        let volume = volume.unwrap();
-        let shown: Vec<_> = volume
-            .series
-            .iter()
-            .map(|one| (one.currency.as_deref(), one.exponent, one.points.last().unwrap().value))
-            .collect();
-        assert_eq!(shown, [(Some("jpy"), 0, Amount::Whole(1234)), (Some("usd"), 2, Amount::Whole(1234))]);
-        assert_eq!((volume.axis.clone(), volume.unit), (Axis::Months, Unit::Money));
-        assert!(volume.freshness.is_some() && volume.sql.is_some());
-        assert!(cards.iter().all(|card| matches!(card, Card::Chart(_))), "{cards:?}");
-    }
-
-    #[tokio::test]
-    async fn tables_that_are_not_there_yet_are_told_one_by_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let warehouse = warehouse(folder.path()).await;
-        let numbers =
-            WarehouseNumbers::new(warehouse.reader().unwrap(), Arc::new(SystemClock), chrono_tz::UTC);
-        let cards = numbers.home("other").await.unwrap();
-        assert_eq!(cards.len(), 9);
-        for card in cards {
-            assert!(matches!(&card, Card::Missing { why, .. } if why.contains("cannot be read")), "{card:?}");
-        }
-        assert!(numbers.home("no schema").await.is_err());
-    }
-}
+mod tests;

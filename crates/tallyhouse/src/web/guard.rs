@@ -45,10 +45,9 @@ pub(super) async fn pages(State(app): State<App>, request: Request, next: Next) 
 }
 
 fn foreign(public: &Url, request: &Request) -> Option<Refusal> {
-    let host = host(request.headers(), request.uri())?;
-    if !is_ours(public, &host) {
-        return Some(Refusal::other_host(public));
-    }
+    let host = host(request.headers(), request.uri()).filter(|host| is_ours(public, host));
+    // Browsers always name a host, so who names none gains nothing by being let in.
+    let Some(host) = host else { return Some(Refusal::other_host(public)) };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     (!reads && !is_same_site(request.headers(), &host)).then(Refusal::foreign_form)
 }

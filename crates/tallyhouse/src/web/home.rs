@@ -5,6 +5,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
+use chrono_tz::Tz;
 use http::StatusCode;
 use serde::Deserialize;
 use store::Connection;
@@ -13,6 +14,7 @@ use super::{
     Amount, Analyst, App, Axis, Card, Chart, Point, Refusal, Series, Shape, Unit,
     page::{Section, Shell, page},
     words::{Moment, amount, grouped_signed, percent},
+    zone_of,
 };
 
 /// Numbers above a chart; the table has the rest.
@@ -72,6 +74,8 @@ struct ChartView {
     newest: Option<String>,
     newest_incomplete: bool,
     heads: Vec<Head>,
+    /// Series that have no place above the chart.
+    more: usize,
     /// The series have names of their own, not only currencies.
     heads_are_named: bool,
     freshness: Option<Moment>,
@@ -112,21 +116,29 @@ pub(super) async fn show(
     let connections = app.store.connections().await.map_err(Refusal::store)?;
     let wanted =
         |connection: &&Connection| asked.connection.as_ref().is_none_or(|name| *name == connection.name);
-    let present = connections.iter().find(wanted).map(|connection| connection.name.clone());
+    let present = connections.iter().find(wanted).cloned();
     if asked.connection.is_some() && present.is_none() {
         return Err(Refusal::nothing_here(Some(&viewer), "connection of this name"));
     }
+    let zone =
+        present.as_ref().map_or(app.settings.time_zone, |found| zone_of(found, app.settings.time_zone));
     let body = match &present {
         None => Body::Empty,
-        Some(name) => match app.numbers.home(name).await {
-            Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(&app, card)).collect()),
-            Err(error) => Body::Failed { why: error.why },
-        },
+        Some(connection) => numbers(&app, connection, zone).await,
     };
     let shell = Shell::for_viewer(&viewer, Section::Home, "Home");
-    let choices = connections.into_iter().map(|connection| choice(connection, present.as_deref())).collect();
-    let zone = app.settings.time_zone.to_string();
+    let present = present.as_ref().map(|connection| connection.name.as_str());
+    let choices = connections.into_iter().map(|connection| choice(connection, present)).collect();
+    let zone = zone.to_string();
     Ok(page(StatusCode::OK, &HomePage { shell, choices, zone, body }))
+}
+
+async fn numbers(app: &App, connection: &Connection, zone: Tz) -> Body {
+    let standing = app.sync.subscribe(&connection.name).await.borrow().clone();
+    match app.numbers.home(connection, &standing).await {
+        Ok(cards) => Body::Cards(cards.into_iter().map(|card| card_view(app, card, zone)).collect()),
+        Err(error) => Body::Failed { why: error.why },
+    }
 }
 
 fn choice(connection: Connection, present: Option<&str>) -> Choice {
@@ -134,14 +146,14 @@ fn choice(connection: Connection, present: Option<&str>) -> Choice {
     Choice { present: present == Some(&name), name, account: account_name, livemode }
 }
 
-fn card_view(app: &App, card: Card) -> CardView {
+fn card_view(app: &App, card: Card, zone: Tz) -> CardView {
     match card {
         Card::Missing { title, why } => CardView::Missing { title, why },
-        Card::Chart(chart) => CardView::Chart(Box::new(chart_view(app, chart))),
+        Card::Chart(chart) => CardView::Chart(Box::new(chart_view(app, chart, zone))),
     }
 }
 
-fn chart_view(app: &App, chart: Chart) -> ChartView {
+fn chart_view(app: &App, chart: Chart, zone: Tz) -> ChartView {
     let Chart { id, title, definition, settings, sql, unit, shape, axis, series, freshness, partial } = chart;
     let rows = rows(unit, &series);
     let newest = series
@@ -151,6 +163,7 @@ fn chart_view(app: &App, chart: Chart) -> ChartView {
     let (newest, newest_incomplete) =
         newest.map_or((None, false), |point| (Some(point.label.clone()), point.incomplete));
     let heads = series.iter().take(HEADS).map(|series| head(unit, series)).collect();
+    let more = series.len().saturating_sub(HEADS);
     let heads_are_named =
         series.windows(2).any(|pair| matches!(pair, [one, other] if one.name != other.name));
     let column = |series: Series| Column {
@@ -170,6 +183,7 @@ fn chart_view(app: &App, chart: Chart) -> ChartView {
             Unit::Ratio => "ratio",
         },
         shape: match shape {
+            Shape::Stacked => "stacked",
             Shape::Bars => "bars",
             Shape::Lines => "lines",
         },
@@ -182,8 +196,9 @@ fn chart_view(app: &App, chart: Chart) -> ChartView {
         newest,
         newest_incomplete,
         heads,
+        more,
         heads_are_named,
-        freshness: freshness.map(|at| Moment::new(at, app.clock.now(), app.settings.time_zone)),
+        freshness: freshness.map(|at| Moment::new(at, app.clock.now(), zone)),
         partial,
     }
 }

@@ -118,7 +118,7 @@ pub(super) fn tables(app: &App, progress: &ProgressView) -> Tables {
 fn summary(progress: &ProgressView, now: DateTime<Utc>) -> String {
     let all = progress.tables.len();
     let live = progress.tables.iter().filter(|table| table.state == TableStanding::Live).count();
-    let rows = grouped(progress.tables.iter().map(|table| table.rows).sum());
+    let rows = grouped(progress.tables.iter().map(|table| table.rows).sum::<u64>());
     let doing = match progress.phase {
         SyncPhase::Resting => {
             return format!("{live} of {all} tables complete, {rows} rows. No update is running.");

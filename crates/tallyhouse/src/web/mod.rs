@@ -8,6 +8,7 @@ mod access;
 mod asset;
 mod auth;
 mod callback;
+mod completeness;
 mod connect;
 mod connection;
 mod connections;
@@ -15,6 +16,7 @@ mod error;
 mod form;
 mod from_reports;
 mod guard;
+mod hashing;
 mod home;
 mod live;
 mod model;
@@ -35,7 +37,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono_tz::Tz;
-use store::{Passwords, Store};
+use store::{Connection, Passwords, Store};
 use stripe_api::Clock;
 use tower_http::compression::CompressionLayer;
 use url::Url;
@@ -55,6 +57,7 @@ const LONGEST_FORM: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Parts>,
+    hashing: hashing::Hashing,
 }
 
 /// The parts of an [`App`].
@@ -82,7 +85,7 @@ pub struct Settings {
     pub public_url: Url,
     /// How to send people to Stripe; none when the owner has no Connect platform.
     pub oauth: Option<OauthSettings>,
-    /// The time zone that times are shown in.
+    /// The time zone that times are shown in, and months are counted in for accounts whose own is not known.
     pub time_zone: Tz,
 }
 
@@ -103,7 +106,7 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts) }
+        Self { inner: Arc::new(parts), hashing: hashing::Hashing::default() }
     }
 
     /// Whether people come over https, so that cookies must not leave it.
@@ -124,6 +127,20 @@ impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// Whose days and months a connection's numbers are of: the account's own time zone, as its owner sees it at Stripe;
+/// `otherwise` where Stripe told none, or one that is not known here.
+fn zone_of(connection: &Connection, otherwise: Tz) -> Tz {
+    let Some(told) = &connection.time_zone else { return otherwise };
+    told.parse().unwrap_or_else(|_| {
+        tracing::warn!(
+            connection = connection.name,
+            time_zone = told,
+            "the account's time zone is not known"
+        );
+        otherwise
+    })
 }
 
 /// Every route.

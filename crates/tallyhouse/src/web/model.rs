@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sync::TableState;
 use tokio::sync::watch;
 
-use crate::updates::Standing;
+use crate::updates::{Standing, TableSummary};
 
 /// Starts and stops updates, and tells how they go. Connections are named by their name.
 pub trait SyncControl: Send + Sync + 'static {
@@ -15,6 +15,9 @@ pub trait SyncControl: Send + Sync + 'static {
 
     /// Ends a running update and waits until nothing of it is left. Does nothing when none runs.
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()>;
+
+    /// When the running update began; none when none runs. Nothing is asked for it.
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>>;
 
     /// How the connection's tables stand now, and how that changes. Between updates it tells what is stored. The
     /// receiver ends when the program does.
@@ -108,6 +111,18 @@ impl ProgressView {
             tables = catalog::resources().iter().map(nothing).collect();
         }
         Self { phase: SyncPhase::Resting, began_at: None, tables }
+    }
+
+    /// Marks the tables that the last update could not bring up to date.
+    #[must_use]
+    pub fn with_failures(mut self, failures: &[TableSummary]) -> Self {
+        for failure in failures.iter().filter(|table| table.failed) {
+            let found = self.tables.iter_mut().find(|table| table.table == failure.table);
+            if let Some(table) = found {
+                (table.state, table.why) = (TableStanding::Failed, failure.note.clone());
+            }
+        }
+        self
     }
 
     /// An update begins where the last one ended.

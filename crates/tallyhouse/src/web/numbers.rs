@@ -2,11 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use store::Connection;
+
+use super::ProgressView;
 
 /// Gives the numbers of the first page.
 pub trait Numbers: Send + Sync + 'static {
-    /// The cards for one connection, in their order. What cannot be shown is a [`Card::Missing`] that says why.
-    fn home<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>>;
+    /// The cards for one connection, in their order. What cannot be shown is a [`Card::Missing`] that says why; what
+    /// is not final, as `standing` has its tables, says so.
+    fn home<'a>(
+        &'a self,
+        connection: &'a Connection,
+        standing: &'a ProgressView,
+    ) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>>;
 }
 
 /// The warehouse cannot be asked at all.
@@ -81,7 +89,9 @@ pub enum Axis {
 /// How to draw a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Sums of periods, or of kinds.
+    /// Sums of periods, or of kinds, on top of each other: parts of one whole.
+    Stacked,
+    /// Sums of periods, or of kinds, side by side.
     Bars,
     /// Levels over time.
     Lines,

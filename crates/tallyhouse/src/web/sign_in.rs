@@ -10,11 +10,13 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use store::{NewUser, PasswordDigest, Role, SESSION_LIFETIME, SetupTokenError, StoreError, User};
+use store::{
+    BROWSER_LIFETIME, NewUser, PasswordDigest, Role, SESSION_LIFETIME, SetupTokenError, StoreError, User,
+};
 
 use super::{
     App, Refusal,
-    auth::{Cookie, Viewer, session_token},
+    auth::{Cookie, Viewer, browser_token, session_token},
     form::{Nothing, Posted},
     page::{Shell, page},
     words::Moment,
@@ -108,8 +110,9 @@ pub(super) async fn login(
 ) -> Result<Response, Refusal> {
     require_form_token(&app, &headers, &form.csrf)?;
     let SignIn { email, password, next, .. } = form;
-    let problem = match authenticated(&app, &email, password).await? {
-        Ok(user) => return begin_session(&app, &user, inside(&app, &next)).await,
+    let browser = browser_token(&headers, &app);
+    let problem = match authenticated(&app, (&email, password), browser.as_ref()).await? {
+        Ok(user) => return begin_session(&app, &headers, &user, inside(&app, &next)).await,
         Err(problem) => problem,
     };
     Ok(login_page(&app, &headers, StatusCode::UNPROCESSABLE_ENTITY, |page| {
@@ -154,7 +157,7 @@ pub(super) async fn setup(
     let problem = match first_admin(&app, &token, (&email, &name), password).await? {
         Ok(user) => {
             audit(&app, &user.id, "setup.finish", &user.id).await?;
-            return begin_session(&app, &user, "/admin/connections/new".to_owned()).await;
+            return begin_session(&app, &headers, &user, "/admin/connections/new".to_owned()).await;
         }
         Err(problem) => problem,
     };
@@ -167,17 +170,18 @@ pub(super) async fn setup(
 /// The user, or a sentence about why not. It does not tell which of email and password is wrong.
 async fn authenticated(
     app: &App,
-    email: &str,
-    password: SecretString,
+    (email, password): (&str, SecretString),
+    browser: Option<&SecretString>,
 ) -> Result<Result<User, String>, Refusal> {
     let now = app.clock.now();
-    let login = match app.store.begin_login(email, now).await {
+    let login = match app.store.begin_login(email, browser, now).await {
         Ok(login) => login,
         Err(StoreError::Throttled { until }) => {
             let until = Moment::new(until, now, app.settings.time_zone).text;
             let zone = app.settings.time_zone;
             return Ok(Err(format!(
-                "There were too many attempts for this email. Try again after {until} ({zone})."
+                "There were too many attempts for this email. Try again after {until} ({zone}), or now with a browser \
+                 that you have signed in with before."
             )));
         }
         Err(error) => return Err(Refusal::store(error)),
@@ -186,7 +190,7 @@ async fn authenticated(
         return Ok(Err(NO_MATCH.to_owned()));
     }
     let passwords = app.passwords.clone();
-    let checked = aside(move || login.check(&passwords, &password)).await?;
+    let checked = app.hashing.run(move || login.check(&passwords, &password)).await?;
     let user = app.store.finish_login(checked).await.map_err(Refusal::store)?;
     Ok(user.ok_or_else(|| NO_MATCH.to_owned()))
 }
@@ -200,6 +204,9 @@ async fn first_admin(
     (email, name): (&str, &str),
     password: SecretString,
 ) -> Result<Result<User, String>, Refusal> {
+    if let Err(error) = app.store.check_setup_token(token, app.clock.now()).await {
+        return no_admin(error);
+    }
     let length = password.expose_secret().chars().count();
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
         return Ok(Err(format!(
@@ -207,18 +214,26 @@ async fn first_admin(
         )));
     }
     let passwords = app.passwords.clone();
-    let digest: Result<PasswordDigest, _> = aside(move || passwords.hash(&password)).await?;
+    let digest: Result<PasswordDigest, _> = app.hashing.run(move || passwords.hash(&password)).await?;
     let password = digest.map_err(|error| Refusal::inside(&error))?;
     let name = if name.trim().is_empty() { email } else { name };
     let new = NewUser { email: email.to_owned(), name: name.trim().to_owned(), role: Role::Admin, password };
     match app.store.create_first_admin(token, &new, app.clock.now()).await {
         Ok(user) => Ok(Ok(user)),
-        Err(StoreError::AlreadySetUp) => Err(Refusal::Elsewhere("/login".to_owned())),
-        Err(StoreError::InvalidEmail) => {
-            Ok(Err("This is no email address. Write it as name@example.com.".to_owned()))
-        }
-        Err(StoreError::SetupToken(refused)) => Ok(Err(about_token(refused).to_owned())),
-        Err(error) => Err(Refusal::store(error)),
+        Err(error) => no_admin(error),
+    }
+}
+
+/// Why there is no first administrator: a sentence for the form, or another page.
+fn no_admin<T>(error: StoreError) -> Result<Result<T, String>, Refusal> {
+    if matches!(error, StoreError::AlreadySetUp) {
+        Err(Refusal::Elsewhere("/login".to_owned()))
+    } else if matches!(error, StoreError::InvalidEmail) {
+        Ok(Err("This is no email address. Write it as name@example.com.".to_owned()))
+    } else if let StoreError::SetupToken(refused) = error {
+        Ok(Err(about_token(refused).to_owned()))
+    } else {
+        Err(Refusal::store(error))
     }
 }
 
@@ -234,20 +249,15 @@ fn about_token(refused: SetupTokenError) -> &'static str {
     }
 }
 
-/// Argon2 takes tens of milliseconds on purpose; other requests go on meanwhile.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it ends by itself after tens of milliseconds and writes nothing"
-    )]
-    tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::inside(&error))
-}
-
-async fn begin_session(app: &App, user: &User, to: String) -> Result<Response, Refusal> {
-    let session = app.store.create_session(&user.id, app.clock.now()).await.map_err(Refusal::store)?;
+async fn begin_session(app: &App, headers: &HeaderMap, user: &User, to: String) -> Result<Response, Refusal> {
+    let (store, now) = (&app.store, app.clock.now());
+    let session = store.create_session(&user.id, now).await.map_err(Refusal::store)?;
+    let browser = store.remember_browser(&user.id, browser_token(headers, app), now).await;
+    let browser = browser.map_err(Refusal::store)?;
     audit(app, &user.id, "session.begin", &user.id).await?;
     let cookie = Cookie::Session.set(session.token.expose_secret(), SESSION_LIFETIME.num_seconds(), app);
-    let cookies = [(header::SET_COOKIE, cookie), (header::SET_COOKIE, Cookie::Form.set("", 0, app))];
+    let known = Cookie::Browser.set(browser.expose_secret(), BROWSER_LIFETIME.num_seconds(), app);
+    let cookies = [cookie, known, Cookie::Form.set("", 0, app)].map(|cookie| (header::SET_COOKIE, cookie));
     Ok((AppendHeaders(cookies), Redirect::to(&to)).into_response())
 }
 

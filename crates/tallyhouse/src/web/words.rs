@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+pub(super) use reports::grouped;
 
 /// A moment for people, for machines, and how long ago it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,19 +56,6 @@ pub(super) fn duration_ms(ms: i64) -> String {
     if ms < 10_000 { format!("{}.{} s", ms / 1000, ms / 100 % 10) } else { duration(ms / 1000) }
 }
 
-/// "1,234,567"
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// "-1,234,567"
 pub(super) fn grouped_signed(number: i64) -> String {
     let sign = if number < 0 { "\u{2212}" } else { "" };
@@ -94,6 +82,18 @@ pub(super) fn percent(num: i64, den: i64) -> String {
     }
     let permille = (i128::from(num) * 2000 + i128::from(den)).div_euclid(i128::from(den) * 2);
     format!("{}.{} %", permille / 10, permille % 10)
+}
+
+/// Without the full stop, so that a sentence can go round it.
+pub(super) fn bare(words: &str) -> &str {
+    words.trim_end_matches('.')
+}
+
+/// An error as a sentence.
+pub(super) fn sentence(error: &str) -> String {
+    let mut letters = error.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", bare(letters.as_str()))
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_in_threes() {
-        assert_eq!([0, 999, 1000, 10_000_000].map(grouped), ["0", "999", "1,000", "10,000,000"]);
+        assert_eq!([0_u64, 999, 1000, 10_000_000].map(grouped), ["0", "999", "1,000", "10,000,000"]);
         assert_eq!(grouped_signed(-1000), "\u{2212}1,000");
     }
 

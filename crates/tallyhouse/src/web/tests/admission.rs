@@ -54,6 +54,15 @@ async fn the_setup_link_makes_the_first_administrator_once() {
 }
 
 #[tokio::test]
+async fn a_made_up_setup_link_is_refused_before_the_password_is_looked_at() {
+    let here = Here::new().await;
+    let (token, cookie) = form_of(&here.get("/setup?token=guess", None).await);
+    let fields = [("csrf", token.as_str()), ("token", "guess"), ("email", "a@b.c"), ("password", "short")];
+    let refused = here.send("/setup", &cookie, &fields).await;
+    assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("not one of this installation"));
+}
+
+#[tokio::test]
 async fn a_made_up_setup_link_makes_nobody() {
     let here = Here::new().await;
     let (token, cookie) = form_of(&here.get("/setup?token=guess", None).await);
@@ -102,6 +111,25 @@ async fn too_many_attempts_wait() {
     assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("too many attempts"));
     here.clock.advance(16 * 60);
     assert_eq!(sign_in(&here, PASSWORD, "").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn guessing_does_not_lock_a_browser_out_that_has_signed_in_before() {
+    let here = Here::new().await;
+    here.admin().await;
+    let done = sign_in(&here, PASSWORD, "").await;
+    let cookie = done.cookies().into_iter().find(|cookie| cookie.starts_with("tallyhouse_browser=")).unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax; Max-Age=31536000"), "{cookie}");
+    let browser = cookie.split(';').next().unwrap().to_owned();
+    for _ in 0..=store::LOGIN_LIMIT {
+        sign_in(&here, "wrong", "").await;
+    }
+    let (token, form) = form_of(&here.get("/login", None).await);
+    let fields = [("csrf", token.as_str()), ("email", "admin@example.com"), ("password", PASSWORD)];
+    let unknown = here.send("/login", &form, &fields).await;
+    assert!(unknown.page(StatusCode::UNPROCESSABLE_ENTITY).contains("too many attempts"));
+    let known = here.send("/login", &format!("{form}; {browser}"), &fields).await;
+    assert_eq!(known.status, StatusCode::SEE_OTHER, "{}", known.body);
 }
 
 #[tokio::test]
@@ -267,4 +295,32 @@ async fn another_hosts_name_gets_no_page() {
         let answer = here.ask(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status.as_u16(), status, "{host}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_gets_no_page() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let request = || Request::get("/").header(header::COOKIE, &admin.cookie);
+    let refused = here.ask(request().body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
+    let garbled = request().header(header::HOST, http::HeaderValue::from_bytes(&[0xff]).unwrap());
+    let refused = here.ask(garbled.body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[test]
+fn every_form_of_every_template_carries_its_token() {
+    let mut forms = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap() {
+        let path = entry.unwrap().path();
+        let template = std::fs::read_to_string(&path).unwrap();
+        let posted: Vec<&str> = template.split("method=\"post\"").skip(1).collect();
+        forms += posted.len();
+        for form in posted {
+            let form = form.split("</form>").next().unwrap();
+            assert!(form.contains("{% call m::csrf("), "{}: {form}", path.display());
+        }
+    }
+    assert!(forms > 8, "only {forms}");
 }

@@ -42,6 +42,7 @@ async fn trap_27_connecting_ends_with_a_row_a_running_copy_and_the_message() {
         (connection.how, connection.livemode, connection.status),
         (How::Oauth, false, Status::Connecting)
     );
+    assert_eq!(connection.time_zone.as_deref(), Some("America/New_York"));
     assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), SECRET_KEY);
     let list = here.get(back.location(), Some(&admin)).await;
     let page = list.page(StatusCode::OK);
@@ -245,6 +246,26 @@ async fn a_connection_in_trouble_is_mended_through_its_name() {
     assert_eq!(back.location(), "/admin/connections?reconnected=shop");
     let mended = here.store.connection_named("shop").await.unwrap().unwrap();
     assert_eq!((mended.id, mended.status), (connection.id, Status::Connecting));
+    assert_eq!(here.sync.did(), ["start shop", "stop shop", "start shop"]);
+}
+
+#[tokio::test]
+async fn new_credentials_do_not_resume_what_was_paused() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    here.store.set_status(&connection.id, &Status::Paused).await.unwrap();
+    let fields = [("connection", "shop"), ("key", "rk_test_NeverOnAnyPageNew")];
+    let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    assert_eq!(here.sync.did(), ["start shop", "stop shop"]);
+    let after = here.store.connection(&connection.id).await.unwrap().unwrap();
+    assert_eq!(after.status, Status::Paused);
+    let key = here.store.credentials(&connection.id).await.unwrap();
+    assert_eq!(key.expose_secret(), "rk_test_NeverOnAnyPageNew");
+    let list = here.get(done.location(), Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("shop is still paused"), "{}", list.body);
 }
 
 #[tokio::test]
@@ -289,4 +310,24 @@ async fn a_reader_who_signs_in_on_the_way_back_is_refused() {
     let back = come_back(&here, &reader, &format!("state={state}&code=ac_1")).await;
     back.page(StatusCode::FORBIDDEN);
     nothing_happened(&here).await;
+}
+
+#[tokio::test]
+async fn deleting_gives_the_access_back_and_a_failure_is_told() {
+    for (says, words) in [
+        (Says::Welcome, "Stripe was told that the access ends."),
+        (Says::NetworkDown, "remove this installation"),
+    ] {
+        let here = Here::new().await;
+        let admin = here.admin().await;
+        let state = leave(&here, &admin, &[("name", "shop")]).await;
+        come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+        here.stripe.now_says(says);
+        let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
+        assert_eq!(here.store.connections().await.unwrap(), Vec::new(), "{says:?}");
+        let told = here.stripe.given_back.lock().unwrap().clone();
+        assert_eq!(told, if says == Says::Welcome { vec!["acct_1"] } else { Vec::new() });
+        let list = here.get(done.location(), Some(&admin)).await;
+        assert!(list.page(StatusCode::OK).contains(words), "{says:?}: {}", list.body);
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -11,6 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
+use store::{Connection, Store};
 use stripe_api::{Account, Clock};
 use tokio::sync::watch;
 
@@ -42,6 +43,10 @@ impl Clock for FakeClock {
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
     pub(super) refuses: Mutex<Option<String>>,
+    /// Where it looks whether a connection is deleted.
+    pub(super) store: OnceLock<Arc<Store>>,
+    /// How often the tables were asked for.
+    pub(super) looked: AtomicI64,
     progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
 }
 
@@ -66,11 +71,26 @@ impl SyncControl for FakeSync {
     }
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
-        self.did.lock().unwrap().push(format!("stop {connection}"));
-        async {}.boxed()
+        async move {
+            let store = self.store.get();
+            let there = match store {
+                Some(store) => store.connection_named(connection).await.unwrap().is_some(),
+                None => true,
+            };
+            let deleted = if there { "" } else { " (deleted)" };
+            self.did.lock().unwrap().push(format!("stop {connection}{deleted}"));
+        }
+        .boxed()
+    }
+
+    fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
+        let all = self.progress.lock().unwrap();
+        let view = all.get(connection)?.borrow();
+        view.began_at.filter(|_| view.is_running())
     }
 
     fn subscribe<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, watch::Receiver<ProgressView>> {
+        self.looked.fetch_add(1, Ordering::Relaxed);
         let receiver = self.progress.lock().unwrap().entry(connection.to_owned()).or_default().subscribe();
         async { receiver }.boxed()
     }
@@ -81,7 +101,11 @@ impl SyncControl for FakeSync {
 pub(super) struct FakeNumbers(pub(super) Mutex<Vec<Card>>, pub(super) Mutex<Option<String>>);
 
 impl Numbers for FakeNumbers {
-    fn home<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
+    fn home<'a>(
+        &'a self,
+        _: &'a Connection,
+        _: &'a ProgressView,
+    ) -> BoxFuture<'a, Result<Vec<Card>, NumbersError>> {
         let answer = match self.1.lock().unwrap().clone() {
             Some(why) => Err(NumbersError { why }),
             None => Ok(self.0.lock().unwrap().clone()),
@@ -108,6 +132,7 @@ pub(super) enum Says {
 pub(super) struct FakeStripe {
     pub(super) says: Mutex<Says>,
     pub(super) codes: Mutex<Vec<String>>,
+    pub(super) given_back: Mutex<Vec<String>>,
 }
 
 impl FakeStripe {
@@ -150,11 +175,19 @@ impl StripeAccess for FakeStripe {
                     name: Some("Shop <b>One</b>".to_owned()),
                     country: None,
                     default_currency: None,
-                    time_zone: None,
+                    time_zone: Some("America/New_York".to_owned()),
                 })
             }
         };
         async { answer }.boxed()
+    }
+
+    fn give_back<'a>(&'a self, account_id: &'a str, _: bool) -> BoxFuture<'a, Result<(), AccessError>> {
+        if *self.says.lock().unwrap() == Says::NetworkDown {
+            return async { Err(AccessError::Unreachable("no route".into())) }.boxed();
+        }
+        self.given_back.lock().unwrap().push(account_id.to_owned());
+        async { Ok(()) }.boxed()
     }
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {

@@ -60,6 +60,7 @@ impl Here {
         let store = Arc::new(Store::in_memory(key).await.unwrap());
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
+        sync.store.set(Arc::clone(&store)).unwrap();
         let app = App::new(Parts {
             store: Arc::clone(&store),
             sync: Arc::<FakeSync>::clone(&sync),
@@ -94,6 +95,7 @@ impl Here {
             name: name.to_owned(),
             account_id: format!("acct_{name}"),
             account_name: "Shop <script>alert(1)</script> & Co".to_owned(),
+            time_zone: None,
             livemode: false,
             how: How::ApiKey,
             credentials: SecretString::from(SECRET_KEY),

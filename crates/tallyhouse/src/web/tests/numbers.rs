@@ -118,6 +118,8 @@ pub(super) fn sample() -> Vec<Card> {
         vec![series("Failed", None, 0, whole(31, 4))],
     );
     let empty = chart("subscriptions_new", "New subscriptions", Unit::Count, Shape::Bars, Vec::new());
+    let mut unfinished = chart("credit_notes", "Credit notes", Unit::Money, Shape::Bars, Vec::new());
+    unfinished.partial = Some("Credit notes are still being copied: these numbers will grow.".to_owned());
     vec![
         Card::Chart(chart("gross_volume", "Gross volume", Unit::Money, Shape::Bars, volume.into())),
         Card::Chart(chart(
@@ -138,6 +140,7 @@ pub(super) fn sample() -> Vec<Card> {
             subscriptions.into(),
         )),
         Card::Chart(empty),
+        Card::Chart(unfinished),
         Card::Missing {
             title: "Invoices collected".to_owned(),
             why: "The table invoice_payments is not copied yet.".to_owned(),
@@ -155,11 +158,14 @@ async fn every_chart_has_its_table_definition_sql_and_freshness() {
     let page = home.page(StatusCode::OK);
     assert_eq!(page.matches("data-chart=").count(), 6, "{page}");
     assert_eq!(page.matches("<table id=").count(), 6);
-    assert_eq!(page.matches("<summary>Definition</summary>").count(), 7);
-    assert_eq!(page.matches("Newest row").count(), 7);
+    assert_eq!(page.matches("<summary>Definition</summary>").count(), 8);
+    assert_eq!(page.matches("Newest row").count(), 8);
     assert!(page.contains("AND 1 &#60; 2"), "{page}");
+    assert!(page.contains("and 2 more in the table"), "{page}");
     assert!(page.contains("<strong>Not shown.</strong> The table invoice_payments is not copied yet."));
-    assert!(page.contains("No rows yet."));
+    assert!(page.contains("There is nothing to count: Stripe has no such rows."));
+    assert!(page.contains("Credit notes are still being copied: these numbers will grow.</p>"));
+    assert_eq!(page.matches("No rows yet.").count(), 1);
     assert!(page.contains("the key lacks read access"));
 }
 
@@ -213,4 +219,17 @@ async fn the_address_chooses_the_connection() {
         second.body
     );
     here.get("/?connection=none", Some(&admin)).await.page(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn home_names_the_time_zone_of_the_account() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", super::SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    *here.numbers.0.lock().unwrap() = sample();
+    let home = here.get("/", Some(&admin)).await;
+    let page = home.page(StatusCode::OK);
+    assert!(page.contains("Times and months: America/New_York"), "{page}");
+    assert!(page.contains("23 Nov 2026, 07:00"), "{page}");
 }

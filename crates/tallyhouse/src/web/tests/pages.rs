@@ -70,7 +70,9 @@ async fn progress_is_streamed_until_it_rests() {
     here.connection("shop").await;
     let mut view = progress(here.clock.now());
     here.sync.show("shop", view.clone());
-    let request = Request::get("/admin/connections/shop/events").header(header::COOKIE, &admin.cookie);
+    let request = Request::get("/admin/connections/shop/events")
+        .header(header::HOST, "localhost:8080")
+        .header(header::COOKIE, &admin.cookie);
     let response = here.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
@@ -120,6 +122,18 @@ async fn the_ribbon_says_how_up_to_date_everything_is() {
 }
 
 #[tokio::test]
+async fn the_list_counts_no_rows_to_tell_what_runs() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    here.connection("a").await;
+    here.connection("b").await;
+    here.sync.show("b", progress(here.clock.now()));
+    let list = here.get("/admin/connections", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("In progress for 1 min 35 s"), "{}", list.body);
+    assert_eq!(here.sync.looked.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn forcing_an_update_leaves_paused_connections_alone() {
     let here = Here::new().await;
     let admin = here.admin().await;
@@ -153,11 +167,13 @@ async fn deleting_wants_the_name_typed() {
     assert!(refused.page(StatusCode::UNPROCESSABLE_ENTITY).contains("Nothing was changed"));
     assert_eq!(here.store.connections().await.unwrap().len(), 1);
     let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
-    assert_eq!(done.location(), "/admin/connections?deleted=shop");
+    assert_eq!(done.location(), "/admin/connections?deleted=shop&note=key");
     assert_eq!(here.store.connections().await.unwrap(), Vec::new());
-    assert_eq!(here.sync.did(), ["stop shop"]);
+    assert_eq!(here.sync.did(), ["stop shop (deleted)"]);
     let list = here.get(done.location(), Some(&admin)).await;
     assert!(list.page(StatusCode::OK).contains("Its tables stay in the warehouse"));
+    assert!(list.body.contains("Its key still works"), "{}", list.body);
+    assert_eq!(*here.stripe.given_back.lock().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

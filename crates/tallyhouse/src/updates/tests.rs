@@ -1,0 +1,317 @@
+//! Cycles against a small simulated Stripe over HTTP, with the warehouse in a real file.
+
+use std::{
+    sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use store::{How, MasterKey, NewConnection, Outcome};
+use stripe_sim::{
+    DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
+    bulk::{Bulk, BulkCounts},
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use warehouse::DuckOptions;
+
+use super::*;
+use crate::{
+    clock::SystemClock,
+    web::{SyncPhase, TableStanding},
+};
+
+const RESTRICTED: &str = "rk_test_readsNoInvoices";
+/// Longer than a test waits for a cycle to be under way, shorter than a stop waits for its page.
+const SLOW: Fault = Fault::Slow(800);
+
+/// The real time, until it is told to panic at the `n`th look.
+struct Fuse(AtomicI32);
+
+impl Clock for Fuse {
+    fn now(&self) -> DateTime<Utc> {
+        assert_ne!(self.0.fetch_sub(1, Ordering::SeqCst), 1, "the fuse has burned down");
+        SystemClock.now()
+    }
+}
+
+/// An installation with one connection, `shop`.
+pub(super) struct Here {
+    pub(super) updates: Updates,
+    pub(super) store: Arc<Store>,
+    pub(super) shop: Connection,
+    sim: Sim,
+    fuse: Arc<Fuse>,
+    stop: CancellationToken,
+    beside: TaskTracker,
+    _folder: TempDir,
+}
+
+impl Here {
+    pub(super) async fn new() -> Self {
+        Self::with_key(DEMO_KEY).await
+    }
+
+    async fn with_key(key: &str) -> Self {
+        let keys =
+            vec![Key::full(DEMO_KEY), Key::restricted(RESTRICTED, &["rak_charge_read", "rak_event_read"])];
+        let world = Arc::new(Bulk::new(7, BulkCounts { customers: 5, charges: 40 }));
+        let sim = Sim::new(world, SimOptions { keys, ..SimOptions::default() });
+        let (stop, beside) = (CancellationToken::new(), TaskTracker::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (serving, until) = (sim.clone(), stop.clone());
+        beside.spawn(async move { serving.serve(listener, until).await });
+
+        let folder = tempfile::tempdir().unwrap();
+        let options = DuckOptions { memory_limit_mb: 64, threads: 1 };
+        let warehouse = Arc::new(DuckDb::open(folder.path().join("w.duckdb"), options).unwrap());
+        let store = Store::in_memory(MasterKey::from_text(&"07".repeat(32)).unwrap()).await.unwrap();
+        let shop = store.insert_connection(&shop(key), SystemClock.now()).await.unwrap();
+        let (store, fuse) = (Arc::new(store), Arc::new(Fuse(AtomicI32::new(0))));
+        let stripe = config::Stripe { api_url, ..config::Stripe::default() };
+        let parts = Parts { store: Arc::clone(&store), warehouse, stripe, clock: Arc::<Fuse>::clone(&fuse) };
+        let updates = Updates::new(parts).unwrap();
+        Self { updates, store, shop, sim, fuse, stop, beside, _folder: folder }
+    }
+
+    async fn run(&self) -> Arc<Summary> {
+        self.updates.begin("shop", true).await.unwrap().ended().await
+    }
+
+    async fn shown(&self) -> ProgressView {
+        self.updates.subscribe("shop").await.borrow().clone()
+    }
+
+    pub(super) async fn cycles(&self) -> Vec<store::Cycle> {
+        self.store.cycles(&self.shop.id, 10).await.unwrap()
+    }
+
+    pub(super) async fn status(&self) -> Status {
+        self.store.connection(&self.shop.id).await.unwrap().unwrap().status
+    }
+
+    /// A cycle that waits for Stripe.
+    async fn slow_cycle(&self) -> Running {
+        self.sim.set_faults(FaultScript::new().always("/v1/", SLOW));
+        let running = self.updates.begin("shop", true).await.unwrap();
+        while self.cycles().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        running
+    }
+
+    pub(super) async fn end(self) {
+        self.updates.shut().await;
+        self.stop.cancel();
+        self.beside.close();
+        self.beside.wait().await;
+    }
+}
+
+fn shop(key: &str) -> NewConnection {
+    NewConnection {
+        name: "shop".to_owned(),
+        account_id: "acct_1".to_owned(),
+        account_name: "Shop".to_owned(),
+        time_zone: None,
+        livemode: false,
+        how: How::ApiKey,
+        credentials: SecretString::from(key),
+    }
+}
+
+fn table<'a>(view: &'a ProgressView, name: &str) -> &'a crate::web::TableProgressView {
+    view.tables.iter().find(|table| table.table == name).unwrap()
+}
+
+#[tokio::test]
+async fn a_cycle_copies_and_says_so_everywhere() {
+    let here = Here::new().await;
+    let before = here.shown().await;
+    assert_eq!((before.phase, table(&before, "charges").state), (SyncPhase::Resting, TableStanding::Waiting));
+    let summary = here.run().await;
+    assert_eq!((summary.ending, summary.why.clone()), (Ending::Success, None));
+    let charges = summary.tables.iter().find(|table| table.table == "charges").unwrap();
+    // One that was seen again counts again.
+    assert!(charges.rows >= 40);
+    let words = charges.words();
+    let after = here.shown().await;
+    let charges = table(&after, "charges");
+    assert_eq!((after.phase, charges.state, charges.rows), (SyncPhase::Resting, TableStanding::Live, 40));
+    assert!(charges.last_data_at.is_some());
+    assert_eq!(here.status().await, Status::Success);
+    let cycle = here.cycles().await.remove(0);
+    assert!(cycle.forced);
+    let end = cycle.end.unwrap();
+    assert_eq!((end.outcome, end.detail["charges"].as_str()), (Outcome::Success, Some(words.as_str())));
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_second_beginning_joins_the_cycle_that_runs() {
+    let here = Here::new().await;
+    let mut first = here.slow_cycle().await;
+    assert!(here.updates.running_since("shop").is_some());
+    let mut second = here.updates.begin("shop", false).await.unwrap();
+    here.sim.set_faults(FaultScript::new());
+    assert!(Arc::ptr_eq(&first.ended().await, &second.ended().await));
+    assert_eq!(here.cycles().await.len(), 1);
+    assert_eq!(here.updates.running_since("shop"), None);
+    assert!(!Arc::ptr_eq(&first.ended().await, &here.run().await));
+    assert_eq!(here.cycles().await.len(), 2);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn stopping_waits_until_nothing_of_it_is_left() {
+    let here = Here::new().await;
+    let mut running = here.slow_cycle().await;
+    here.updates.stop("shop").await;
+    assert_eq!(here.updates.running_since("shop"), None);
+    assert_eq!(running.ended().await.ending, Ending::Stopped);
+    assert_eq!(here.cycles().await[0].end, None);
+    assert_eq!(here.shown().await.phase, SyncPhase::Resting);
+    // Nothing runs: nothing to wait for.
+    here.updates.stop("shop").await;
+    here.sim.set_faults(FaultScript::new());
+    assert_eq!(here.run().await.ending, Ending::Success);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn what_is_paused_begins_only_when_somebody_asks() {
+    let here = Here::new().await;
+    here.store.set_status(&here.shop.id, &Status::Paused).await.unwrap();
+    let refused = here.updates.begin("shop", false).await;
+    assert_eq!(refused.err().map(|error| error.why).as_deref(), Some("shop is paused"));
+    // Paused between being looked up and beginning.
+    let summary = here.updates.join_or_spawn(here.shop.clone(), false).unwrap().ended().await;
+    assert_eq!(summary.ending, Ending::Stopped);
+    assert_eq!(here.cycles().await, Vec::new());
+    assert_eq!(here.run().await.ending, Ending::Success);
+    assert_eq!(here.status().await, Status::Paused);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_deleted_connection_begins_nothing_and_its_cycle_leaves_no_word() {
+    let here = Here::new().await;
+    let mut running = here.slow_cycle().await;
+    here.store.delete_connection(&here.shop.id).await.unwrap();
+    let again = here.store.insert_connection(&shop(DEMO_KEY), SystemClock.now()).await.unwrap();
+    let why = here.updates.begin("shop", true).await.err().unwrap().why;
+    assert!(why.contains("still ending"), "{why}");
+    here.updates.stop("shop").await;
+    assert_eq!(running.ended().await.ending, Ending::Stopped);
+    assert_eq!(here.store.cycles(&again.id, 10).await.unwrap(), Vec::new());
+    here.store.delete_connection(&again.id).await.unwrap();
+    let why = here.updates.begin("shop", true).await.err().unwrap().why;
+    assert_eq!(why, "there is no connection named shop");
+    // Deleted between being looked up and beginning.
+    let summary = here.updates.join_or_spawn(again, true).unwrap().ended().await;
+    assert_eq!(summary.ending, Ending::Stopped);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_cycle_that_panics_frees_its_connection() {
+    let here = Here::new().await;
+    // The first look is the beginning's own, the second the cycle's.
+    here.fuse.0.store(2, Ordering::SeqCst);
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    assert_eq!(*running.ended().await, Summary::default());
+    assert_eq!(here.updates.running_since("shop"), None);
+    assert_eq!(here.shown().await.phase, SyncPhase::Resting);
+    here.updates.stop("shop").await;
+    assert_eq!(here.run().await.ending, Ending::Success);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn what_the_last_cycle_could_not_read_is_remembered_until_the_next() {
+    let here = Here::new().await;
+    assert_eq!(here.run().await.ending, Ending::Success);
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", Fault::status(400)));
+    let summary = here.run().await;
+    assert_eq!(summary.ending, Ending::Partial, "{summary:?}");
+    let view = here.shown().await;
+    let charges = table(&view, "charges");
+    assert_eq!((charges.state, charges.rows), (TableStanding::Failed, 40));
+    assert!(charges.why.is_some());
+    assert_eq!(table(&view, "customers").state, TableStanding::Live);
+    assert!(matches!(here.status().await, Status::Partial { .. }));
+    here.sim.set_faults(FaultScript::new());
+    here.run().await;
+    assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Live);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_table_that_the_key_may_not_read_is_unavailable_and_no_failure() {
+    let here = Here::with_key(RESTRICTED).await;
+    let summary = here.run().await;
+    assert_eq!((summary.ending, summary.unauthorized), (Ending::Success, false), "{summary:?}");
+    let view = here.shown().await;
+    assert_eq!(table(&view, "charges").state, TableStanding::Live);
+    let invoices = table(&view, "invoices");
+    assert_eq!(invoices.state, TableStanding::Unavailable);
+    assert!(invoices.why.is_some());
+    here.end().await;
+}
+
+#[tokio::test]
+async fn looking_at_a_running_cycle_shows_its_tables_from_the_beginning() {
+    let here = Here::new().await;
+    here.run().await;
+    let _running = here.slow_cycle_again().await;
+    let view = here.shown().await;
+    assert!(view.is_running());
+    assert_eq!(table(&view, "charges").state, TableStanding::Live);
+    here.end().await;
+}
+
+impl Here {
+    /// Another cycle, just begun: nobody has looked before.
+    async fn slow_cycle_again(&self) -> Running {
+        self.updates.places().clear();
+        self.sim.set_faults(FaultScript::new().always("/v1/", SLOW));
+        self.updates.begin("shop", true).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_begins() {
+    let here = Here::new().await;
+    let mut running = here.slow_cycle().await;
+    here.updates.shut().await;
+    assert_eq!(running.ended().await.ending, Ending::Stopped);
+    let why = here.updates.begin("shop", true).await.err().unwrap().why;
+    assert_eq!(why, "the program is ending");
+    here.end().await;
+}
+
+#[tokio::test]
+async fn the_schedule_begins_what_is_due_until_it_is_stopped() {
+    let here = Here::new().await;
+    let stop = CancellationToken::new();
+    let keeping = here.updates.keep_schedule(60, stop.clone());
+    let watching = async {
+        while here.status().await != Status::Success || here.updates.running_since("shop").is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(keeping, watching);
+    let cycles = here.cycles().await;
+    assert_eq!(cycles.len(), 1);
+    assert!(!cycles[0].forced);
+    // Just done, so not due.
+    here.updates.begin_due(TimeDelta::minutes(60)).await;
+    assert_eq!(here.updates.running_since("shop"), None);
+    // Without minutes there is no schedule, however long ago.
+    here.updates.keep_schedule(0, CancellationToken::new()).await;
+    assert_eq!(here.cycles().await.len(), 1);
+    here.end().await;
+}
