@@ -26,20 +26,26 @@ pub(crate) fn engine(
     clock: Arc<dyn Clock>,
     attempts: u32,
 ) -> Engine<Memory> {
-    let config = stripe_api::Config {
-        api_url: address.parse().unwrap(),
-        key: DEMO_KEY.to_owned().into(),
-        account: None,
-        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-        retry: RetryPolicy { attempts, base: Duration::from_millis(1), longest: Duration::from_millis(20) },
-    };
+    let (base, longest) = (Duration::from_millis(1), Duration::from_millis(20));
     Engine {
-        stripe: Stripe::new(config, clock).unwrap(),
+        stripe: stripe(address, clock, RetryPolicy { attempts, base, longest }),
         warehouse: Arc::clone(warehouse),
         schema: schema(),
         progress: watch::channel(Progress::starting()).0,
         options: Options::default(),
     }
+}
+
+/// The Stripe at `address`, asked as fast as may be.
+pub(crate) fn stripe(address: &str, clock: Arc<dyn Clock>, retry: RetryPolicy) -> Stripe {
+    let config = stripe_api::Config {
+        api_url: address.parse().unwrap(),
+        key: DEMO_KEY.to_owned().into(),
+        account: None,
+        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
+        retry,
+    };
+    Stripe::new(config, clock).unwrap()
 }
 
 /// The schema that [`engine`] copies into.

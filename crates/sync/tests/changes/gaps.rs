@@ -1,0 +1,208 @@
+//! What the feed does not say, or says too late, too often or all at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use stripe_api::RetryPolicy;
+use stripe_sim::{Fault, FaultScript};
+use sync::{Options, SyncError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    small::{BEGAN, Copied, Small, Ticking, connected, copied, customer, subscription, with_items},
+    support,
+};
+
+const DAY: i64 = 86_400;
+
+/// The first customer changed, the second is gone, the third stays; no event tells.
+async fn changed_in_silence() -> Copied {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    world.event(1, BEGAN + 900_000, "customer.created", &customer(0, "before"));
+    let copied = copied(world).await;
+    copied.world.put(customer(0, "after"));
+    copied.world.delete("customer", "cus_100000");
+    copied
+}
+
+#[tokio::test]
+async fn trap_14_a_gap_of_more_than_30_days_is_closed_by_comparing_everything() {
+    let copied = changed_in_silence().await;
+    copied.world.age.fetch_add(28 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "before", "without a gap nothing is compared");
+    // 28 days later again, and nobody looked in between: twice 28 days are no gap.
+    copied.world.age.fetch_add(28 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "before");
+    copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    let customers = copied.table("customer");
+    assert_eq!(customers["cus_0"], (customer(0, "after"), false));
+    assert_eq!(customers["cus_100000"], (customer(100_000, "before"), true));
+    assert_eq!(customers["cus_200000"], (customer(200_000, "before"), false));
+    let requests = copied.sim.stats().total;
+    copied.cycle().await;
+    assert!(copied.sim.stats().total - requests < 20, "compared once, not for ever");
+}
+
+#[tokio::test]
+async fn trap_14_a_comparison_that_is_stopped_goes_on() {
+    let copied = changed_in_silence().await;
+    copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);
+    copied.sim.set_faults(FaultScript::new().always("/v1/customers", Fault::status(400)));
+    copied.engine.run(&CancellationToken::new()).await.unwrap();
+    copied.sim.set_faults(FaultScript::new());
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "after");
+    assert!(copied.table("customer")["cus_100000"].1);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_loses_no_change() {
+    let world = Small::default();
+    world.put(customer(0, "before"));
+    world.put(customer(500_000, "newest"));
+    let ahead = copied(world).await;
+    ahead.world.put(customer(0, "after"));
+    ahead.world.event(1, BEGAN + 900_000, "customer.updated", &customer(0, "after"));
+    let day_before = Arc::new(Ticking(AtomicI64::new((BEGAN - DAY) * 1000)));
+    let behind = support::engine(&ahead.address, &ahead.warehouse, day_before, 3);
+    behind.run(&CancellationToken::new()).await.unwrap();
+    assert_eq!(ahead.table("customer")["cus_0"].0["name"], "after");
+}
+
+#[tokio::test]
+async fn trap_19_what_changes_during_the_first_copy_is_applied_after_it() {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    world.event(1, BEGAN + 800_000, "customer.created", &customer(0, "before"));
+    *world.meanwhile.lock().unwrap() = Some(Box::new(|world| {
+        world.put(customer(0, "after"));
+        world.event(2, BEGAN + 900_000, "customer.updated", &customer(0, "after"));
+    }));
+    let copied = copied(world).await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "after");
+    assert_eq!(copied.table("event").len(), 2);
+}
+
+/// Every customer changed, each several times; pages of events are more than are read at once.
+async fn after_a_long_feed(event_pages: usize) -> (Copied, u64) {
+    let world = Small::default();
+    (0..60).for_each(|number| world.put(customer(number * 1_000, "before")));
+    let mut copied = copied(world).await;
+    copied.engine.options = Options { event_pages, ..copied.engine.options };
+    for number in 0..60 {
+        copied.world.put(customer(number * 1_000, "after"));
+    }
+    for event in 0..900 {
+        let changed = customer((event % 60) * 1_000, "after");
+        copied.world.event(event, BEGAN + 100_000 + event * 500, "customer.updated", &changed);
+    }
+    let before = copied.sim.stats().by_path.get("/v1/customers/{id}").copied().unwrap_or(0);
+    copied.cycle().await;
+    let read = copied.sim.stats().by_path["/v1/customers/{id}"] - before;
+    (copied, read)
+}
+
+#[tokio::test]
+async fn trap_30_a_feed_too_long_to_be_held_is_worked_off_and_each_object_read_once() {
+    for event_pages in [1, 2, 50] {
+        let (copied, read) = after_a_long_feed(event_pages).await;
+        assert_eq!(copied.table("event").len(), 900, "{event_pages} pages at once");
+        let stale = copied.table("customer").values().filter(|(row, _)| row["name"] != "after").count();
+        assert_eq!(stale, 0);
+        assert!(read <= 60, "{read} reads of 60 customers, {event_pages} pages at once");
+    }
+}
+
+#[tokio::test]
+async fn a_dispute_changes_its_charge_too() {
+    let world = Small::default();
+    let charge =
+        |disputed| json!({ "id": "ch_1", "object": "charge", "created": BEGAN, "disputed": disputed });
+    world.put(charge(false));
+    world.put(json!({ "id": "ch_2", "object": "charge", "created": BEGAN + 500_000 }));
+    let copied = copied(world).await;
+    copied.world.put(charge(true));
+    copied.world.put(json!({
+        "id": "evt_1", "object": "event", "created": BEGAN + 900_000, "type": "charge.dispute.created",
+        "data": { "object": { "id": "dp_1", "object": "dispute", "charge": "ch_1" } },
+    }));
+    copied.cycle().await;
+    assert_eq!(copied.table("charge")["ch_1"].0["disputed"], true);
+}
+
+#[tokio::test]
+async fn trap_11_and_12_children_go_with_their_parent_and_stay_when_it_does_not_show_them() {
+    let world = Small::default();
+    with_items(&world, "active", 2);
+    world.put(
+        json!({ "id": "sub_2", "object": "subscription", "created": BEGAN + 500_000, "status": "active" }),
+    );
+    let copied = copied(world).await;
+    let items = catalog::by_object("subscription").unwrap().children[0].table;
+    let mut without = subscription("active", 0);
+    without.as_object_mut().unwrap().remove("items");
+    copied.world.put(without.clone());
+    copied.world.event(1, BEGAN + 900_000, "customer.subscription.updated", &without);
+    copied.cycle().await;
+    let live = |copied: &Copied| copied.rows(items).values().filter(|(_, gone)| !gone).count();
+    assert_eq!(live(&copied), 2, "a list that is not shown says nothing");
+    copied.world.objects.lock().unwrap().get_mut("subscription").unwrap().retain(|sub| sub["id"] != "sub_1");
+    copied.world.event(2, BEGAN + 900_001, "customer.subscription.updated", &without);
+    copied.cycle().await;
+    assert!(copied.table("subscription")["sub_1"].1);
+    assert_eq!((live(&copied), copied.rows(items).len()), (0, 2), "kept, and marked");
+}
+
+#[tokio::test]
+async fn trap_5_children_without_a_second_of_their_own_are_copied_whole() {
+    let world = Small::default();
+    with_items(&world, "active", 230);
+    for item in world.objects.lock().unwrap().get_mut("subscription_item").unwrap() {
+        item.as_object_mut().unwrap().remove("created");
+    }
+    let copied = copied(world).await;
+    let items = catalog::by_object("subscription").unwrap().children[0].table;
+    assert_eq!(copied.rows(items).len(), 230);
+}
+
+#[tokio::test]
+async fn a_refused_key_ends_the_cycle_rather_than_each_table() {
+    let world = Small::default();
+    world.put(customer(0, "ours"));
+    let copied = connected(world, FaultScript::new().always("/v1/customers", Fault::status(401))).await;
+    let error = copied.engine.run(&CancellationToken::new()).await.unwrap_err();
+    assert!(error.is_unauthorized(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stop_is_heard_within_the_pause_before_a_retry() {
+    let mut copied = connected(Small::default(), FaultScript::new()).await;
+    copied.sim.set_faults(FaultScript::new().always("/v1/", Fault::status(500)));
+    let hour = Duration::from_secs(3_600);
+    copied.engine.stripe = support::stripe(
+        &copied.address,
+        Arc::new(Ticking(AtomicI64::new(BEGAN * 1000))),
+        RetryPolicy { attempts: 3, base: hour, longest: hour },
+    );
+    let stop = CancellationToken::new();
+    let refused = async {
+        while copied.sim.stats().faults == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+    };
+    // Only so that the test ends if the stop is not heard.
+    let both = async { tokio::join!(copied.engine.run(&stop), refused).0 };
+    let ended = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    assert!(matches!(ended, Err(SyncError::Stopped)), "{ended:?}");
+}

@@ -1,0 +1,9 @@
+//! What changes after the first copy, in a world small enough to be changed by hand.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
+
+mod following;
+mod gaps;
+mod small;
+#[path = "../support/mod.rs"]
+mod support;
