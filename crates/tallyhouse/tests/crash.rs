@@ -1,17 +1,24 @@
-//! The program itself, killed with SIGKILL wherever it happens to be, ends with the tables of an undisturbed run.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+//! The program itself, killed with SIGKILL wherever it happens to be, ends with exactly what the simulated Stripe has.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use warehouse::{DuckDb, DuckOptions, Reader};
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tallyhouse");
-const CHARGES: &str = "20000";
-/// Spread over the whole of a run, the first ones close together.
-const KILLS: u64 = 50;
+/// With a customer for every ten charges, 100,100 objects.
+const CHARGES: u64 = 91_000;
+const KILLS: u32 = 50;
+const SEED: u64 = 11;
 
 /// Ends with the test.
 struct Running(Child);
@@ -23,10 +30,11 @@ impl Drop for Running {
     }
 }
 
-/// A simulated Stripe, its address and a key.
-fn simulator() -> (Running, String, String) {
+/// A simulated Stripe, its address and a key. Of 100 requests, `faults` are refused, fail, or lose their answer.
+fn simulator(charges: u64, faults: u64) -> (Running, String, String) {
     let mut child = Command::new(PROGRAM)
-        .args(["sim", "--unlimited", "--listen", "127.0.0.1:0", "--charges", CHARGES])
+        .args(["sim", "--unlimited", "--listen", "127.0.0.1:0"])
+        .args(["--charges", &charges.to_string(), "--faults", &faults.to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -66,54 +74,64 @@ fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// All rows of the big tables but for when they were read, as one digest each, with counts.
-fn contents(address: &str, data: &Path) -> String {
-    let mut all = String::new();
-    for table in ["charges", "customers"] {
-        let sql = format!(
-            "SELECT count(*), count(DISTINCT id), md5(string_agg(md5(row::VARCHAR), '' ORDER BY id)) \
-             FROM (SELECT id, t AS row FROM (SELECT * EXCLUDE (_as_of) FROM stripe.{table}) t)"
-        );
-        let output = program(address, data, &["query", &sql, "--format", "csv"]).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        all.push_str(&String::from_utf8(output.stdout).unwrap());
-    }
-    all
+/// Every object of a kind by id, as the simulated Stripe has it.
+async fn truth(address: &str, kind: &str) -> HashMap<String, Value> {
+    stripe_api::install_tls();
+    let asked = reqwest::Client::new().get(format!("{address}/_sim/truth/{kind}")).header("Sim-Truth", "1");
+    let answer = asked.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
+    let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let objects = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+    objects.map(|object| (object["id"].as_str().unwrap().to_owned(), object)).collect()
 }
 
-#[test]
-fn fifty_kills_lose_and_double_nothing() {
-    let (_simulator, address, key) = simulator();
-    let calm = tempfile::tempdir().unwrap();
-    assert!(connect(&address, &key, calm.path()).status.success());
-    let began = std::time::Instant::now();
-    let output = program(&address, calm.path(), &["sync"]).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    let whole = began.elapsed();
+/// None missing, none twice, none stale: every row turns back into the object that Stripe has.
+async fn assert_equal(reader: &Reader, address: &str, kind: &str) {
+    let table = catalog::by_object(kind).unwrap().table;
+    let mut theirs = truth(address, kind).await;
+    let all = theirs.len();
+    let sql = format!("SELECT * FROM stripe.{}", table.name);
+    let ours = reader.with_row_limit(usize::MAX).query_arrow(&sql, Vec::new()).await.unwrap();
+    let mut rows = 0;
+    for batch in &ours.batches {
+        for row in 0..batch.num_rows() {
+            let object = Value::Object(catalog::encode(table, batch, row).unwrap());
+            let id = object["id"].as_str().unwrap();
+            assert_eq!(theirs.remove(id).as_ref(), Some(&object), "{id} is twice, or is not what Stripe has");
+            rows += 1;
+        }
+    }
+    assert!(theirs.is_empty(), "{} of {all} are missing, as {:?}", theirs.len(), theirs.keys().next());
+    assert_eq!(rows, all);
+}
 
-    let stormy = tempfile::tempdir().unwrap();
-    assert!(connect(&address, &key, stormy.path()).status.success());
+#[tokio::test]
+async fn trap_30_fifty_kills_amid_faults_lose_and_double_nothing() {
+    let (_simulator, address, key) = simulator(CHARGES, 4);
+    let data = tempfile::tempdir().unwrap();
+    while !connect(&address, &key, data.path()).status.success() {}
+    let mut chance = ChaCha8Rng::seed_from_u64(SEED);
     let mut killed = 0;
-    for kill in 1..=KILLS {
-        let mut child = program(&address, stormy.path(), &["sync"]).spawn().unwrap();
-        // Later kills wait longer, so that work goes on between them and every phase is hit.
-        std::thread::sleep(Duration::from_millis(5) + whole * u32::try_from(kill).unwrap() / 100);
+    for _ in 0..KILLS {
+        let mut child = program(&address, data.path(), &["sync"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(chance.random_range(1..700)));
         killed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert!(killed > 10, "only {killed} of {KILLS} runs were killed before their end");
-    let output = program(&address, stormy.path(), &["sync"]).output().unwrap();
+    assert!(killed > KILLS / 2, "only {killed} of {KILLS} runs were killed before their end");
+    let output = program(&address, data.path(), &["sync"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
 
-    let expected = contents(&address, calm.path());
-    assert!(expected.contains(&format!("\n{CHARGES},{CHARGES},")), "{expected}");
-    assert_eq!(contents(&address, stormy.path()), expected);
+    let warehouse = DuckDb::open(data.path().join("warehouse.duckdb"), DuckOptions::default()).unwrap();
+    let reader = warehouse.reader().unwrap();
+    for kind in ["charge", "customer"] {
+        assert_equal(&reader, &address, kind).await;
+    }
 }
 
 #[test]
 fn a_key_is_nowhere_in_what_is_said_or_stored() {
-    let (_simulator, address, key) = simulator();
+    let (_simulator, address, key) = simulator(10, 0);
     let data = tempfile::tempdir().unwrap();
     let output = connect(&address, &key, data.path());
     assert!(said(&output).contains("Connection Successful!"), "{}", said(&output));
