@@ -54,6 +54,19 @@ async fn trap_14_a_gap_of_more_than_30_days_is_closed_by_comparing_everything() 
 }
 
 #[tokio::test]
+async fn trap_12_a_comparison_takes_away_children_that_are_gone() {
+    let world = Small::default();
+    with_items(&world, "active", 3);
+    world.event(1, BEGAN + 900_000, "customer.subscription.created", &subscription("active", 3));
+    let copied = copied(world).await;
+    with_items(&copied.world, "active", 1);
+    copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    let items = catalog::by_object("subscription").unwrap().children[0].table;
+    assert_eq!(copied.rows(items).len(), 1);
+}
+
+#[tokio::test]
 async fn trap_14_a_comparison_that_is_stopped_goes_on() {
     let copied = changed_in_silence().await;
     copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);

@@ -218,19 +218,29 @@ impl Store<'_> {
         })
     }
 
+    /// One for each table, id and place: the last. All at once, since each statement looks through all that are kept.
     fn rejects(&self, rejects: &[Reject]) -> ::duckdb::Result<()> {
-        for Reject { table, id, pointer, reason, raw } in rejects {
-            let schema = self.schema.as_str();
-            self.connection.execute(
-                "DELETE FROM tallyhouse.rejects WHERE schema_name = ? AND table_name = ?
-                    AND id IS NOT DISTINCT FROM ? AND pointer = ? AND (id IS NOT NULL OR raw = ?)",
-                params![schema, table, id, pointer, raw],
-            )?;
-            self.connection.execute(
-                "INSERT INTO tallyhouse.rejects VALUES (?, ?, ?, ?, ?, ?, make_timestamp(epoch_us(now())))",
-                params![schema, table, id, pointer, reason, raw],
-            )?;
+        if rejects.is_empty() {
+            return Ok(());
         }
+        let last: BTreeMap<_, &Reject> = rejects.iter().map(|reject| (place(reject), reject)).collect();
+        let listed = last.into_values().map(|Reject { table, id, pointer, reason, raw }| {
+            json!({ "t": table, "id": id, "pointer": pointer, "reason": reason, "raw": raw })
+        });
+        let listed = serde_json::Value::from_iter(listed).to_string();
+        let schema = self.schema.as_str();
+        let shape = "'[{\"t\":\"VARCHAR\",\"id\":\"VARCHAR\",\"pointer\":\"VARCHAR\",\"reason\":\"VARCHAR\",\"raw\":\"VARCHAR\"}]'";
+        let new = format!("(SELECT unnest(from_json(?::JSON, {shape}), recursive := true)) AS n");
+        let delete = format!(
+            "DELETE FROM tallyhouse.rejects AS r USING {new} WHERE r.schema_name = ? AND r.table_name = n.t
+                AND r.id IS NOT DISTINCT FROM n.id AND r.pointer = n.pointer AND (n.id IS NOT NULL OR r.raw = n.raw)"
+        );
+        self.connection.execute(&delete, params![listed, schema])?;
+        let insert = format!(
+            "INSERT INTO tallyhouse.rejects
+                SELECT ?, n.t, n.id, n.pointer, n.reason, n.raw, make_timestamp(epoch_us(now())) FROM {new}"
+        );
+        self.connection.execute(&insert, params![schema, listed])?;
         Ok(())
     }
 
@@ -256,6 +266,12 @@ impl Store<'_> {
         }
         Ok(())
     }
+}
+
+/// Where a reject belongs; what has no id is known by what it says.
+fn place(reject: &Reject) -> (&str, Option<&str>, &str, Option<&str>) {
+    let Reject { table, id, pointer, raw, .. } = reject;
+    (table, id.as_deref(), pointer, id.is_none().then_some(raw))
 }
 
 /// How old each parent's set is, as the JSON that [`Store::newer_sets`] takes.

@@ -13,7 +13,7 @@ mod worker;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::duckdb::Connection;
 use catalog::Table;
@@ -25,13 +25,13 @@ use crate::{Applied, Batch, Checkpoint, SchemaName, Warehouse, WarehouseError};
 
 /// A DuckDB file that this process alone has open.
 ///
-/// Dropping it waits for the write under way, writes everything into the file itself and closes it (readers keep
-/// it open for themselves until they go).
+/// Dropping it waits for the write under way, writes everything into the file itself and closes it. Readers keep it
+/// open for themselves: until the last one goes, it cannot be opened again.
 pub struct DuckDb {
     writer: Worker,
     spare: Mutex<Connection>,
     exports: PathBuf,
-    _only: open::Only,
+    only: Arc<open::Only>,
 }
 
 impl DuckDb {
@@ -51,7 +51,7 @@ impl DuckDb {
             }
         })
         .map_err(|source| WarehouseError::Open { path: path.as_ref().to_owned(), source: source.into() })?;
-        Ok(Self { writer, spare: Mutex::new(spare), exports: opened.exports, _only: opened.only })
+        Ok(Self { writer, spare: Mutex::new(spare), exports: opened.exports, only: Arc::new(opened.only) })
     }
 
     /// A reader that names tables with their schema.
@@ -81,7 +81,7 @@ impl DuckDb {
         }
         let worker = Worker::spawn("warehouse-reader", connection, |_| {})
             .map_err(|source| WarehouseError::failed("start a reader", source))?;
-        Ok(Reader::new(worker, self.exports.clone()))
+        Ok(Reader::new(worker, self.exports.clone(), Arc::clone(&self.only)))
     }
 
     async fn write<T: Send + 'static>(

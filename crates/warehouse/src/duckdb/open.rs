@@ -71,6 +71,8 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Opened, WarehouseErr
     connection.execute_batch(&settings(&only.0, &exports)).map_err(failed)?;
     enter(&connection).map_err(failed)?;
     connection.execute_batch(HOUSEKEEPING).map_err(failed)?;
+    // What an export left that was killed; nobody else has the file, so nobody exports.
+    let _none = std::fs::remove_dir_all(&exports);
     Ok(Opened { connection, exports, only })
 }
 

@@ -9,12 +9,15 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::arrow_value::{Bound, type_name, values};
+use super::open::Only;
 use super::sql::literal;
 use super::worker::Worker;
 use crate::{ColumnMeta, QueryError, QueryTable, Value};
 
 /// Rows that [`Reader::query`] gives unless told otherwise.
 const ROW_LIMIT: usize = 10_000;
+/// Bytes after which an answer is cut, however few its rows: they are held in memory. Exports have no limit.
+const BYTE_LIMIT: usize = 32 << 20;
 
 /// Asks the warehouse, one query after the other on a thread of its own; cheap to clone.
 ///
@@ -26,6 +29,7 @@ pub struct Reader {
     worker: Arc<Worker>,
     exports: PathBuf,
     row_limit: usize,
+    _only: Arc<Only>,
 }
 
 /// The answer to a query as Arrow: for files.
@@ -35,13 +39,13 @@ pub struct ArrowTable {
     pub schema: SchemaRef,
     /// The rows, in order.
     pub batches: Vec<RecordBatch>,
-    /// There were more rows than the reader gives.
+    /// There were more rows, or bytes, than the reader gives.
     pub truncated: bool,
 }
 
 impl Reader {
-    pub(super) fn new(worker: Worker, exports: PathBuf) -> Self {
-        Self { worker: Arc::new(worker), exports, row_limit: ROW_LIMIT }
+    pub(super) fn new(worker: Worker, exports: PathBuf, only: Arc<Only>) -> Self {
+        Self { worker: Arc::new(worker), exports, row_limit: ROW_LIMIT, _only: only }
     }
 
     /// The same reader giving at most so many rows (10,000 unless told).
@@ -102,6 +106,14 @@ impl Reader {
     }
 }
 
+#[cfg(test)]
+impl Reader {
+    /// As if ending one had failed.
+    pub(super) async fn leave_a_transaction_open(&self) {
+        self.worker.run(|connection| connection.execute_batch("BEGIN")).await.unwrap().unwrap();
+    }
+}
+
 /// Names for files under way, which readers share a folder for.
 static EXPORTS: AtomicU64 = AtomicU64::new(0);
 
@@ -128,7 +140,12 @@ fn read_only<T>(
     connection: &Connection,
     ask: impl FnOnce(&Connection) -> ::duckdb::Result<T>,
 ) -> ::duckdb::Result<T> {
-    connection.execute_batch("BEGIN TRANSACTION READ ONLY")?;
+    const BEGIN: &str = "BEGIN TRANSACTION READ ONLY";
+    if connection.execute_batch(BEGIN).is_err() {
+        // One that could not be ended earlier must not stand in the way for ever.
+        let _none_open = connection.execute_batch("ROLLBACK");
+        connection.execute_batch(BEGIN)?;
+    }
     let answer = ask(connection);
     let ended = connection.execute_batch("ROLLBACK");
     answer.and_then(|answer| ended.map(|()| answer))
@@ -144,8 +161,14 @@ fn fetch(
     let stream = statement.stream_arrow(params_from_iter(params.into_iter().map(Bound)))?;
     let mut table = ArrowTable { schema: stream.get_schema(), batches: Vec::new(), truncated: false };
     let mut room = limit;
+    let mut bytes = 0;
     for batch in stream {
         let batch = batch?;
+        bytes += batch.get_array_memory_size();
+        if bytes > BYTE_LIMIT && !table.batches.is_empty() {
+            table.truncated = true;
+            break;
+        }
         if batch.num_rows() > room {
             table.truncated = true;
             table.batches.push(batch.slice(0, room));

@@ -2,7 +2,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use arrow_array::cast::AsArray;
+use arrow_array::{RecordBatch, cast::AsArray};
 use catalog::Table;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -361,9 +361,41 @@ async fn rejects_rest_in_their_table() {
         raw: "{}".to_owned(),
     };
     with.rejects = vec![place("old"), place("new")];
+    file.open().apply(with.clone()).await.unwrap();
     file.open().apply(with).await.unwrap();
     let sql = "SELECT schema_name, table_name, id, pointer, reason, raw FROM tallyhouse.rejects WHERE \"at\" IS NOT NULL";
     let rows = file.open().reader().unwrap().query_arrow(sql, vec![]).await.unwrap().batches;
     assert_eq!(rows[0].num_rows(), 1);
     assert_eq!(rows[0].column(4).as_string::<i32>().value(0), "new");
+}
+
+#[tokio::test]
+async fn a_file_that_a_reader_still_has_is_in_use() {
+    let file = File::new();
+    let warehouse = DuckDb::open(file.path(), Options::default()).unwrap();
+    let reader = warehouse.reader().unwrap();
+    drop(warehouse);
+    assert!(matches!(DuckDb::open(file.path(), Options::default()), Err(WarehouseError::InUse { .. })));
+    assert!(reader.query("SELECT 1", vec![]).await.is_ok());
+    drop(reader);
+    drop(DuckDb::open(file.path(), Options::default()).unwrap());
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded_in_bytes_too() {
+    let file = File::new();
+    let warehouse = DuckDb::open(file.path(), Options::default()).unwrap();
+    let wide = "SELECT repeat('x', 20000) AS wide FROM range(9000)";
+    let answer = warehouse.reader().unwrap().query_arrow(wide, vec![]).await.unwrap();
+    let bytes: usize = answer.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    assert!(answer.truncated && bytes < 100 << 20, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_transaction_that_stays_open_holds_up_no_later_query() {
+    let file = File::new();
+    let warehouse = DuckDb::open(file.path(), Options::default()).unwrap();
+    let reader = warehouse.reader().unwrap();
+    reader.leave_a_transaction_open().await;
+    assert!(reader.query("SELECT 1", vec![]).await.is_ok());
 }
