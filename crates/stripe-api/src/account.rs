@@ -17,6 +17,15 @@ pub struct Account {
     pub time_zone: Option<String>,
 }
 
+impl Account {
+    /// The account that a message of Stripe's names; nothing else is known of it.
+    pub(crate) fn named_in(message: &str) -> Option<Self> {
+        let words = message.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let id = words.filter(|word| word.len() > "acct_".len()).find(|word| word.starts_with("acct_"))?;
+        Some(Self { id: id.to_owned(), name: None, country: None, default_currency: None, time_zone: None })
+    }
+}
+
 /// `/v1/account` as Stripe sends it.
 #[derive(Deserialize)]
 pub(crate) struct Wire {
@@ -51,5 +60,19 @@ impl From<Wire> for Account {
             dashboard.map_or((None, None), |dashboard| (dashboard.display_name, dashboard.timezone));
         let name = shown.or_else(|| business_profile?.name).filter(|name| !name.is_empty());
         Self { id, name, country, default_currency, time_zone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trap_23_a_refusal_names_the_account() {
+        let refusal = "The provided key 'rk_test_*****1234' does not have the required permissions for this endpoint \
+            on account 'acct_1Nv0FGQ9RKHgCVdK'. Having the 'rak_accounts_kyc_basic_read' permission would allow this \
+            request to continue.";
+        assert_eq!(Account::named_in(refusal).unwrap().id, "acct_1Nv0FGQ9RKHgCVdK");
+        assert_eq!(Account::named_in("No such account: acct_"), None);
     }
 }

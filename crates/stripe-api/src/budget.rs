@@ -1,7 +1,8 @@
 //! The one rate budget of an account, shared by all that ask.
 //!
-//! Requests are spaced evenly, in all and for each endpoint, and a refusal slows the budget concerned; it recovers
-//! with every answer.
+//! Requests are spaced evenly, in all and for each endpoint, and a refusal slows the budget concerned, or lets fewer
+//! be under way; it recovers with every answer. Refusals of requests that departed before the last slowdown are the
+//! same news again.
 
 use std::{
     collections::HashMap,
@@ -34,6 +35,17 @@ pub(crate) struct Budget {
 struct Lanes {
     all: Lane,
     endpoints: HashMap<String, Lane>,
+    /// Places taken away after refusals for concurrency, and when last.
+    withheld: usize,
+    withheld_at: Instant,
+    answers: u64,
+}
+
+/// A request's place among those under way.
+pub(crate) struct Place<'a> {
+    _permit: Option<SemaphorePermit<'a>>,
+    /// When it may be sent.
+    pub(crate) departed: Instant,
 }
 
 /// Evenly spaced departures.
@@ -43,16 +55,30 @@ struct Lane {
     /// How much slower than full speed, in percent: 100 is full speed.
     percent: u32,
     next: Instant,
+    slowed_at: Instant,
 }
 
 /// Slowest after refusals: a sixteenth of full speed.
 const SLOWEST: u32 = 1_600;
 /// Departures that may be made up for after a moment without any.
 const BURST: u32 = 3;
+/// Answers after which one withheld place is given back.
+const ANSWERS_A_PLACE: u64 = 20;
 
 impl Lane {
     fn new(per_second: u32) -> Self {
-        Self { pause: Duration::from_secs(1) / per_second.max(1), percent: 100, next: Instant::now() }
+        let now = Instant::now();
+        Self { pause: Duration::from_secs(1) / per_second.max(1), percent: 100, next: now, slowed_at: now }
+    }
+
+    /// Stripe refused a request that departed then: half as slow again, and not before `after`.
+    fn slow(&mut self, departed: Instant, after: Option<Duration>) {
+        let now = Instant::now();
+        self.next = self.next.max(now + after.unwrap_or_default());
+        if departed >= self.slowed_at {
+            self.percent = (self.percent * 3 / 2).min(SLOWEST);
+            self.slowed_at = now;
+        }
     }
 
     /// The next departure not before `now`.
@@ -67,32 +93,47 @@ impl Lane {
 
 impl Budget {
     pub(crate) fn new(rates: Rates) -> Self {
-        let lanes = Lanes { all: Lane::new(rates.per_second), endpoints: HashMap::new() };
+        let lanes = Lanes {
+            all: Lane::new(rates.per_second),
+            endpoints: HashMap::new(),
+            withheld: 0,
+            withheld_at: Instant::now(),
+            answers: 0,
+        };
         let concurrent = Semaphore::new(usize::try_from(rates.concurrent.max(1)).unwrap_or(1));
         Self { rates, lanes: Mutex::new(lanes), concurrent }
     }
 
     /// Waits for a place and a departure. The place is free again when the permit is dropped.
-    pub(crate) async fn admit(&self, endpoint: &str) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn admit(&self, endpoint: &str) -> Place<'_> {
         let permit = self.concurrent.acquire().await.ok();
-        let departure = {
+        let departed = {
             let mut lanes = self.lanes();
             let now = Instant::now();
             let rates = self.rates;
             let own = lanes.endpoint(endpoint, rates).depart(now);
             lanes.all.depart(now).max(own)
         };
-        sleep_until(departure).await;
-        permit
+        sleep_until(departed).await;
+        Place { _permit: permit, departed }
     }
 
-    /// Stripe refused for rate: slow down where it says.
-    pub(crate) fn refused(&self, endpoint: &str, reason: &str) {
+    /// Stripe refused a request that departed then: slow down where it says, or let fewer be under way.
+    pub(crate) fn refused(&self, endpoint: &str, reason: &str, departed: Instant, after: Option<Duration>) {
         let mut lanes = self.lanes();
         let rates = self.rates;
+        if reason.ends_with("concurrency") {
+            if departed >= lanes.withheld_at {
+                // Of those that nobody holds now, up to half: a place that is held comes up another time.
+                lanes.withheld +=
+                    self.concurrent.forget_permits(self.concurrent.available_permits().div_ceil(2));
+                lanes.withheld_at = Instant::now();
+            }
+            return;
+        }
         let lane =
             if reason.starts_with("global") { &mut lanes.all } else { lanes.endpoint(endpoint, rates) };
-        lane.percent = (lane.percent * 3 / 2).min(SLOWEST);
+        lane.slow(departed, after);
     }
 
     /// Stripe answered: a little faster again, up to full speed.
@@ -102,6 +143,11 @@ impl Budget {
         let own = lanes.endpoint(endpoint, rates);
         own.percent = own.percent.saturating_sub(1).max(100);
         lanes.all.percent = lanes.all.percent.saturating_sub(1).max(100);
+        lanes.answers += 1;
+        if lanes.withheld > 0 && lanes.answers.is_multiple_of(ANSWERS_A_PLACE) {
+            lanes.withheld -= 1;
+            self.concurrent.add_permits(1);
+        }
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -115,13 +161,37 @@ impl Lanes {
     }
 }
 
+/// Parts of a path that are followed by a collection, where others are followed by an id.
+const NAMESPACES: [&str; 20] = [
+    "apps",
+    "billing",
+    "billing_portal",
+    "checkout",
+    "climate",
+    "core",
+    "crypto",
+    "entitlements",
+    "financial_connections",
+    "forwarding",
+    "identity",
+    "issuing",
+    "radar",
+    "reporting",
+    "sigma",
+    "tax",
+    "terminal",
+    "test_helpers",
+    "treasury",
+    "money_management",
+];
+
 /// What Stripe counts as one endpoint: the path with ids left out.
+///
+/// "/v1/charges/ch_1" and "/v1/invoices/in_1/lines" have an id as third part, "/v1/checkout/sessions/cs_1" as fourth.
 pub(crate) fn endpoint(path: &str) -> String {
-    let parts = path.split('/').enumerate().map(|(place, part)| match place {
-        // "/v1/charges/ch_1" and "/v1/invoices/in_1/lines": the third part is an id.
-        3 => "*",
-        _ => part,
-    });
+    let spaced = path.split('/').nth(2).is_some_and(|part| NAMESPACES.contains(&part));
+    let id_at = if spaced { 4 } else { 3 };
+    let parts = path.split('/').enumerate().map(|(place, part)| if place == id_at { "*" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
 
@@ -157,7 +227,8 @@ mod tests {
         let budget = Budget::new(RATES);
         let before = run(&budget, &["a"], 100).await;
         for _ in 0..5 {
-            budget.refused("a", "endpoint-rate");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            budget.refused("a", "endpoint-rate", Instant::now(), None);
         }
         assert!(run(&budget, &["a"], 100).await > before * 5);
         for _ in 0..2_000 {
@@ -166,8 +237,48 @@ mod tests {
         assert!(run(&budget, &["a"], 100).await < before * 2);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn trap_22_refusals_at_once_are_one_slowdown() {
+        let budget = Budget::new(RATES);
+        let before = run(&budget, &["a"], 100).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let departed = Instant::now();
+        for _ in 0..7 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            budget.refused("a", "endpoint-rate", departed, None);
+        }
+        assert!(run(&budget, &["a"], 100).await < before * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trap_22_retry_after_holds_the_whole_endpoint() {
+        let budget = Budget::new(RATES);
+        budget.refused("a", "endpoint-rate", Instant::now(), Some(Duration::from_secs(9)));
+        assert!(run(&budget, &["b"], 1).await < Duration::from_secs(1), "not the others");
+        assert!(run(&budget, &["a"], 1).await >= Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trap_22_too_many_at_once_lets_fewer_be_under_way_and_recovers() {
+        let budget = Budget::new(Rates { concurrent: 8, ..RATES });
+        let pace = run(&budget, &["a"], 100).await;
+        for _ in 0..3 {
+            budget.refused("a", "global-concurrency", Instant::now(), None);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert!((1..=2).contains(&budget.concurrent.available_permits()), "never none");
+        assert!(run(&budget, &["a"], 100).await < pace + pace / 10, "the pace is not to blame");
+        (0..200).for_each(|_| budget.answered("a"));
+        assert_eq!(budget.concurrent.available_permits(), 8);
+    }
+
     #[test]
     fn ids_are_left_out_of_endpoints() {
+        for namespaced in ["/v1/checkout/sessions", "/v1/radar/value_lists", "/v1/test_helpers/test_clocks"] {
+            assert_eq!(endpoint(namespaced), namespaced);
+        }
+        assert_eq!(endpoint("/v1/checkout/sessions/cs_1/line_items"), "/v1/checkout/sessions/*/line_items");
+        assert_eq!(endpoint("/v2/core/events"), "/v2/core/events");
         assert_eq!(endpoint("/v1/invoices/in_1/lines"), "/v1/invoices/*/lines");
         assert_eq!(endpoint("/v1/charges"), "/v1/charges");
     }

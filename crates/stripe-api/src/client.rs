@@ -110,16 +110,18 @@ impl Stripe {
         let endpoint = endpoint(path);
         let mut attempt = 1;
         loop {
-            let error = match self.once(path, query, &endpoint).await {
+            let place = self.inner.budget.admit(&endpoint).await;
+            let error = match self.once(path, query).await {
                 Ok(answer) => {
                     self.inner.budget.answered(&endpoint);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            if let StripeError::RateLimited { reason, .. } = &error {
-                self.inner.budget.refused(&endpoint, reason);
+            if let StripeError::RateLimited { reason, after } = &error {
+                self.inner.budget.refused(&endpoint, reason, place.departed, *after);
             }
+            drop(place);
             let pause = match error.retry() {
                 Retry::Never => return Err(error),
                 Retry::After(_) | Retry::Backoff if attempt >= policy.attempts => return Err(error),
@@ -134,10 +136,19 @@ impl Stripe {
 
     /// The account that the key belongs to.
     ///
+    /// A restricted key need not be allowed to read it: Stripe's refusal names the account all the same ("... does not
+    /// have the required permissions for this endpoint on account 'acct_...'"), and that is enough to connect.
+    ///
     /// # Errors
     /// As [`Stripe::get`]; a key that Stripe refuses is [`StripeError::Unauthorized`].
     pub async fn account(&self) -> Result<Account, StripeError> {
-        let answer = self.get("/v1/account", &[]).await?;
+        let answer = match self.get("/v1/account", &[]).await {
+            Ok(answer) => answer,
+            Err(StripeError::Forbidden { message }) => {
+                return Account::named_in(&message).ok_or(StripeError::Forbidden { message });
+            }
+            Err(error) => return Err(error),
+        };
         let wire: Wire = serde_json::from_slice(&answer.body).map_err(StripeError::Answer)?;
         Ok(wire.into())
     }
@@ -164,9 +175,8 @@ impl Stripe {
         self.inner.last.fetch_max(micros, Ordering::Relaxed);
     }
 
-    async fn once(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
-        let Inner { http, config, budget, requests, .. } = &*self.inner;
-        let _place = budget.admit(endpoint).await;
+    async fn once(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
+        let Inner { http, config, requests, .. } = &*self.inner;
         requests.fetch_add(1, Ordering::Relaxed);
         let sent_at = self.now();
         let address = format!("{}{path}", config.api_url.as_str().trim_end_matches('/'));

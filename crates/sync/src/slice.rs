@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// When Stripe opened: no object is older, so a split never has to look further back.
 const STRIPE_BEGAN: i64 = 1_262_304_000;
-/// A stretch shorter than this is not worth a split.
-const SHORTEST_SPLIT: i64 = 7_200;
+/// A stretch shorter than this is not worth a split: each costs a page that is not full.
+const SHORTEST_SPLIT: i64 = 10 * 86_400;
 
 /// How far a slice has been walked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

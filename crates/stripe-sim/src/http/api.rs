@@ -134,6 +134,7 @@ impl Call<'_> {
 
     fn account(&self) -> Result<String, ApiError> {
         self.params.only(&["expand"])?;
+        self.caller.require("rak_accounts_kyc_basic_read")?;
         let mut account = self.sim.inner.world.account();
         if self.caller.view == View::Platform
             && let Value::Object(account) = &mut account

@@ -87,8 +87,8 @@ const SEAT: [i64; 5] = [900, 800, 1300, 2750, 14_000_000];
 /// Hundredths of the smallest unit, for one call.
 const CALL: [i64; 5] = [5, 4, 7, 15, 78_000];
 const HOUR: [i64; 5] = [12_500, 11_500, 18_000, 38_750, 195_000_000];
-/// A licence for a whole group of companies: beyond 32 bits.
-const LICENCE: [i64; 5] = [2_480_000_000, 2_310_000_000, 3_600_000_000, 7_600_000_000, 390_000_000_000];
+/// A licence for a whole group of companies: beyond 32 bits in rupiah.
+const LICENCE: [i64; 5] = [2_480_000, 2_310_000, 3_600_000, 7_600_000, 39_000_000_000];
 const MODULES: [&str; 26] = [
     "Kanban",
     "Gantt",
