@@ -6,6 +6,9 @@ ifneq ($(wildcard /usr/lib/ccache),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
+# The Python that the tests compare the warehouse's file with; tools/setup.sh makes it.
+export TALLYHOUSE_TEST_PYTHON ?= $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))/python/bin/python
+
 .PHONY: demo build test lint bench setup ui
 
 demo: build
@@ -25,7 +28,7 @@ ui/dist/stamp: ui/package-lock.json $(wildcard ui/src/* ui/*.mjs ui/*.json) | se
 
 # One selection of crates for all: another one can change what DuckDB's build script is built with.
 test: setup ui
-	@tools/setup.sh browser
+	@tools/setup.sh tests
 	$(CARGO) test --release --workspace
 
 lint: setup ui

@@ -3,7 +3,7 @@
 # cost; then fewer of them under Stripe's limits of 100 requests a second and 25 for each endpoint.
 set -euo pipefail
 charges=${1:-200000}
-limited=${2:-60000}
+limited=${2:-120000}
 program="${CARGO_TARGET_DIR:-target}/release/tallyhouse"
 data=$(mktemp -d)
 sim=

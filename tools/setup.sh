@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks for what building needs, and with `browser` for what the tests need besides; installs what the distribution's package manager can, or says what to do.
+# Checks for what building needs, and with `tests` for what the tests need besides; installs what the distribution's package manager can, or says what to do.
 set -euo pipefail
 say() { printf 'setup: %s\n' "$1" >&2; }
 command -v cargo >/dev/null || { say "install Rust 1.95 or newer (https://rustup.rs)"; exit 1; }
@@ -14,6 +14,13 @@ install() {
   fi
 }
 command -v c++ >/dev/null || install g++ "a C++ compiler (g++)"
-if [ "${1:-}" = browser ]; then
+if [ "${1:-}" = tests ]; then
   [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install chromium "Chromium, or say in CHROMIUM where it is"
+  # A Python with DuckDB of its own, to see that it reads the warehouse's file.
+  if ! "$TALLYHOUSE_TEST_PYTHON" -c 'import duckdb; assert duckdb.__version__.startswith("2.0")' 2>/dev/null; then
+    command -v python3 >/dev/null || install python3 "Python 3.10 or newer"
+    folder=$(dirname "$(dirname "$TALLYHOUSE_TEST_PYTHON")")
+    python3 -m venv --clear "$folder" 2>/dev/null >&2 || { install python3-venv "Python's venv (python3-venv)"; python3 -m venv --clear "$folder"; }
+    "$TALLYHOUSE_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check "duckdb==2.0.*"
+  fi
 fi
