@@ -6,6 +6,10 @@ ifneq ($(wildcard /usr/lib/ccache),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
+# What the lints need beside Rust's own, built once. Advisories need a database from the network: `cargo deny check advisories`.
+tools := $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))/tools
+DENY := 0.20.2
+
 # The Python that the tests compare the warehouse's file with; tools/setup.sh makes it.
 export TALLYHOUSE_TEST_PYTHON ?= $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))/python/bin/python
 
@@ -35,7 +39,8 @@ lint: setup ui
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items --quiet
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked"; fi
+	@PATH="$$PATH:$(tools)/bin"; command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked --root $(tools) --target-dir $(tools)/build cargo-deny --version $(DENY)
+	PATH="$$PATH:$(tools)/bin" $(CARGO) deny --log-level error check licenses bans sources
 
 bench: build
 	tools/bench.sh

@@ -89,6 +89,9 @@ await walk("home", async () => {
   await follow("Home");
   await page.locator(".card canvas, .card svg").first().waitFor();
 });
+// What the README shows: its docs/home.png is a copy of it.
+await page.evaluate(() => scrollTo(0, 0));
+await page.screenshot({ path: `${folder}/home.png` });
 await walk("home-open", async () => {
   for (const table of await page.locator("details.table").all()) await table.locator("summary").click();
 });

@@ -6,7 +6,7 @@ use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
-use warehouse::{Batch, Change, SchemaName, Warehouse, Write};
+use warehouse::{Batch, Change, SchemaName, Untouched, Warehouse, Write};
 
 use crate::{
     Feed, Slice, SyncError, TableState,
@@ -145,9 +145,10 @@ impl<W: Warehouse> Changes<'_, W> {
         let (mut rows, mut after) = (0, String::new());
         loop {
             let table = resource.table;
-            let ids = self.warehouse.untouched(self.schema, table, since_micros, &after, TOGETHER).await?;
+            let asked = Untouched { since_micros, after, most: TOGETHER };
+            let ids = self.warehouse.untouched(self.schema, table, asked).await?;
             let Some(last) = ids.last() else { return Ok(rows) };
-            after.clone_from(last);
+            after = last.clone();
             rows += self.reread(resource, ids).await?;
         }
     }

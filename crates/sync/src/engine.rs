@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Phase, Progress, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch, state::Stored,
+    Phase, Progress, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
+    follow::Following, state::Stored,
 };
 
 /// How wide a cycle works.
@@ -103,7 +104,10 @@ impl<W: Warehouse> Engine<W> {
         let mut tables = cycle.copy(stored).await?;
         unless_stopped(stop)?;
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        cycle.follow(feed, &mut tables).await?;
+        if let Some(events) = catalog::by_object("event") {
+            let following = Following { cycle: &cycle, changes: cycle.changes(), events };
+            following.run(feed, &mut tables).await?;
+        }
         Ok(Report { tables, requests: self.stripe.requests() - before })
     }
 

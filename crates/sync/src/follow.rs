@@ -22,58 +22,56 @@ enum Said {
     Nothing,
 }
 
-impl<W: Warehouse> Cycle<'_, W> {
+/// The end of a cycle: every table that can be is brought up to date.
+pub(crate) struct Following<'a, W> {
+    pub(crate) cycle: &'a Cycle<'a, W>,
+    pub(crate) changes: Changes<'a, W>,
+    pub(crate) events: &'static Resource,
+}
+
+impl<W: Warehouse> Following<'_, W> {
     /// Applies what changed since the cursor, and moves it when every table could be brought up to date.
-    pub(crate) async fn follow(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
-        let Some(events) = catalog::by_object("event") else { return Ok(()) };
-        let changes = self.changes();
-        let mut most = self.engine.options.event_pages;
-        let mut said = self.said(&changes, events, &feed, most, tables).await?;
+    pub(crate) async fn run(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
+        let mut most = self.cycle.engine.options.event_pages;
+        let mut said = self.said(&feed, most, tables).await?;
         while matches!(said, Said::TooMuch) {
-            let Some(further) = self.work_off(&changes, events, feed.clone(), tables).await? else {
+            let Some(further) = self.work_off(feed.clone(), tables).await? else {
                 return Ok(());
             };
             if further == feed {
                 most = usize::MAX; // All of it is within the hold-back: read it whole.
             }
             feed = further;
-            said = self.said(&changes, events, &feed, most, tables).await?;
+            said = self.said(&feed, most, tables).await?;
         }
         let news = match said {
             Said::All(news) => Some(news),
             Said::TooMuch | Said::Nothing => None,
         };
         // Listed after the events were read: what shows in a list is then as new as they say.
-        let mut whole = self.list_all(&changes, events, tables).await?;
+        let mut whole = self.list_all(tables).await?;
         if let Some(news) = &news {
-            whole &= self.reread_all(&changes, events, news, news.read_micros, tables).await?;
+            whole &= self.reread_all(news, news.read_micros, tables).await?;
         }
-        self.apply_dangling(&changes, tables).await?;
+        self.apply_dangling(tables).await?;
         if let Some(news) = news.filter(|_| whole) {
             let cursor = news.cursor(&feed);
-            let rows = changes.settle(events, news, &cursor).await?;
-            add(tables, events.table.name, rows);
+            let rows = self.changes.settle(self.events, news, &cursor).await?;
+            add(tables, self.events.table.name, rows);
         }
         Ok(())
     }
 
     /// What the feed says; nothing while Stripe does not give it, and then new objects are still listed.
-    async fn said(
-        &self,
-        changes: &Changes<'_, W>,
-        events: &'static Resource,
-        feed: &Feed,
-        most: usize,
-        tables: &mut [TableReport],
-    ) -> Result<Said, SyncError> {
-        if !is_live(tables, events.table.name) {
+    async fn said(&self, feed: &Feed, most: usize, tables: &mut [TableReport]) -> Result<Said, SyncError> {
+        if !is_live(tables, self.events.table.name) {
             return Ok(Said::Nothing);
         }
-        match changes.news(events, feed, None, most).await {
+        match self.changes.news(self.events, feed, None, most).await {
             Ok(news) => Ok(news.map_or(Said::TooMuch, Said::All)),
             Err(error) if error.is_unavailable() => {
-                let outcome = self.concluded(events.table.name, Err(error), false).await;
-                if let Some(report) = report_of(tables, events.table.name) {
+                let outcome = self.cycle.concluded(self.events.table.name, Err(error), false).await;
+                if let Some(report) = report_of(tables, self.events.table.name) {
                     report.outcome = outcome;
                 }
                 Ok(Said::Nothing)
@@ -87,16 +85,10 @@ impl<W: Warehouse> Cycle<'_, W> {
     ///
     /// What was listed or read again after the newest event of a stretch needs no second look, so an object that
     /// changed a thousand times is read once.
-    async fn work_off(
-        &self,
-        changes: &Changes<'_, W>,
-        events: &'static Resource,
-        mut feed: Feed,
-        tables: &mut [TableReport],
-    ) -> Result<Option<Feed>, SyncError> {
-        let newest = changes.newest_events(events).await?.and_then(|page| page.newest_held_back());
-        let shown_since = self.fetch.stripe.now().timestamp_micros();
-        if !self.list_all(changes, events, tables).await? {
+    async fn work_off(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<Option<Feed>, SyncError> {
+        let newest = self.changes.newest_events(self.events).await?.and_then(|page| page.newest_held_back());
+        let shown_since = self.cycle.fetch.stripe.now().timestamp_micros();
+        if !self.list_all(tables).await? {
             return Ok(None);
         }
         let Some(until) = newest else { return Ok(Some(feed)) };
@@ -104,40 +96,35 @@ impl<W: Warehouse> Cycle<'_, W> {
         let mut width = ((until - since) / 2).max(1);
         while since < until {
             let end = since.saturating_add(width).min(until);
-            let most = if end - since > 1 { self.engine.options.event_pages } else { usize::MAX };
+            let most = if end - since > 1 { self.cycle.engine.options.event_pages } else { usize::MAX };
             feed.since = Some(since);
-            let Some(news) = changes.news(events, &feed, Some(end), most).await? else {
+            let Some(news) = self.changes.news(self.events, &feed, Some(end), most).await? else {
                 width = ((end - since) / 2).max(1);
                 continue;
             };
-            if !self.reread_all(changes, events, &news, shown_since, tables).await? {
+            if !self.reread_all(&news, shown_since, tables).await? {
                 return Ok(None);
             }
             if news.pages < most / 2 {
                 width = width.saturating_mul(2);
             }
             (since, feed.since) = (end, Some(end));
-            let rows = changes.settle(events, news, &feed).await?;
-            add(tables, events.table.name, rows);
+            let rows = self.changes.settle(self.events, news, &feed).await?;
+            add(tables, self.events.table.name, rows);
         }
         Ok(Some(feed))
     }
 
     /// New objects of every live table; whether all could be listed.
-    async fn list_all(
-        &self,
-        changes: &Changes<'_, W>,
-        events: &'static Resource,
-        tables: &mut [TableReport],
-    ) -> Result<bool, SyncError> {
+    async fn list_all(&self, tables: &mut [TableReport]) -> Result<bool, SyncError> {
         let mut whole = true;
-        for resource in others(events) {
+        for resource in others(self.events) {
             let Some(report) = report_of(tables, resource.table.name) else { continue };
             let Ok(TableState::Live { frontier }) = report.outcome else {
                 whole &= matches!(report.outcome, Ok(TableState::Unavailable { .. }));
                 continue;
             };
-            match changes.list_new(resource, frontier).await {
+            match self.changes.list_new(resource, frontier).await {
                 Ok(listed) => {
                     report.outcome = Ok(listed.state);
                     self.wrote(report, listed.rows);
@@ -151,19 +138,17 @@ impl<W: Warehouse> Cycle<'_, W> {
     /// Objects that events name, in every live table; whether all could be read.
     async fn reread_all(
         &self,
-        changes: &Changes<'_, W>,
-        events: &'static Resource,
         news: &News,
         since_micros: i64,
         tables: &mut [TableReport],
     ) -> Result<bool, SyncError> {
         let mut whole = true;
-        for resource in others(events) {
+        for resource in others(self.events) {
             let Some(report) = report_of(tables, resource.table.name) else { continue };
             if !matches!(report.outcome, Ok(TableState::Live { .. })) {
                 continue;
             }
-            match changes.reread_stale(resource, news.ids(resource.table.object), since_micros).await {
+            match self.changes.reread_stale(resource, news.ids(resource.table.object), since_micros).await {
                 Ok(rows) => self.wrote(report, rows),
                 Err(error) => whole = self.failed(report, error).await?,
             }
@@ -171,11 +156,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(whole)
     }
 
-    async fn apply_dangling(
-        &self,
-        changes: &Changes<'_, W>,
-        tables: &mut [TableReport],
-    ) -> Result<(), SyncError> {
+    async fn apply_dangling(&self, tables: &mut [TableReport]) -> Result<(), SyncError> {
         let Some(customers) = catalog::by_object("customer") else { return Ok(()) };
         if !is_live(tables, customers.table.name) {
             return Ok(());
@@ -185,14 +166,14 @@ impl<W: Warehouse> Cycle<'_, W> {
             .copied()
             .filter(|resource| is_live(tables, resource.table.name))
             .collect();
-        let rows = changes.fetch_dangling(&live, customers).await?;
+        let rows = self.changes.fetch_dangling(&live, customers).await?;
         add(tables, customers.table.name, rows);
         Ok(())
     }
 
     fn wrote(&self, report: &mut TableReport, rows: u64) {
         report.rows += rows;
-        self.show(report.table, |shown| shown.rows += rows);
+        self.cycle.show(report.table, |shown| shown.rows += rows);
     }
 
     /// A table that cannot go on; what concerns all ends the cycle.
@@ -200,7 +181,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         if error.concerns_all() {
             return Err(error);
         }
-        report.outcome = self.concluded(report.table, Err(error), false).await;
+        report.outcome = self.cycle.concluded(report.table, Err(error), false).await;
         Ok(false)
     }
 }

@@ -31,7 +31,6 @@ impl Drop for Running {
 }
 
 fn python() -> std::ffi::OsString {
-    #[expect(clippy::disallowed_methods, reason = "tests are told where the Python is that has DuckDB")]
     let python = std::env::var_os("TALLYHOUSE_TEST_PYTHON");
     python.expect(
         "run `make test`: it installs a Python with duckdb 2.0 and names it in TALLYHOUSE_TEST_PYTHON",

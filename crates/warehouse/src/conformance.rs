@@ -12,7 +12,7 @@ use catalog::Table;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Batch, Change, Checkpoint, SchemaName, Warehouse, WarehouseError, Write};
+use crate::{Batch, Change, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError, Write};
 
 /// A warehouse under test.
 pub(crate) trait Subject {
@@ -335,8 +335,10 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     warehouse.apply(batch(vec![(customers(), Change::Insert(rows)), (customers(), gone)])).await.unwrap();
     let asked = owned(&["b", "a", "never seen", "e"]);
     assert_eq!(warehouse.stale(&name(), customers(), asked, 20).await.unwrap(), ["a", "e", "never seen"]);
-    let untouched =
-        async |after, most| warehouse.untouched(&name(), customers(), 20, after, most).await.unwrap();
+    let untouched = async |after: &str, most| {
+        let asked = Untouched { since_micros: 20, after: after.to_owned(), most };
+        warehouse.untouched(&name(), customers(), asked).await.unwrap()
+    };
     assert_eq!(untouched("", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
     assert_eq!(untouched("a", 1).await, ["d"]);
     assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), Some(20));

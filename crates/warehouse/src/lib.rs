@@ -24,6 +24,17 @@ pub use crate::memory::Memory;
 pub use crate::query::{ColumnMeta, QueryError, QueryTable, Value};
 pub use crate::schema_name::{BadSchemaName, SchemaName};
 
+/// Which old rows [`Warehouse::untouched`] is to name.
+#[derive(Debug, Clone)]
+pub struct Untouched {
+    /// They show a state before then.
+    pub since_micros: i64,
+    /// Their ids come after this one.
+    pub after: String,
+    /// Not more than so many, the first.
+    pub most: usize,
+}
+
 /// A place that keeps rows, and with them how far the copy has come.
 ///
 /// Every method may be called again after an error: nothing is half done. After [`WarehouseError::Stopped`] the
@@ -81,8 +92,7 @@ pub trait Warehouse: Send + Sync + 'static {
         since_micros: i64,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
-    /// The first ids after `after`, in order, of rows that show a state before `since` and are no tombstones: at most
-    /// `most`.
+    /// The ids, in order, of rows that show a state before a time and are no tombstones.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -90,9 +100,7 @@ pub trait Warehouse: Send + Sync + 'static {
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        since_micros: i64,
-        after: &str,
-        most: usize,
+        asked: Untouched,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
     /// The newest `_as_of` of `table`, none when it is empty.

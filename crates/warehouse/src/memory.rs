@@ -11,7 +11,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use catalog::{Reject, Table};
 
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
-use crate::{Applied, Batch, Change, Checkpoint, SchemaName, Warehouse, WarehouseError, Write};
+use crate::{Applied, Batch, Change, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError, Write};
 
 /// Holds rows as the slices of record batches they came in. A clone is the same warehouse.
 #[derive(Debug, Clone, Default)]
@@ -111,16 +111,14 @@ impl Warehouse for Memory {
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        since_micros: i64,
-        after: &str,
-        most: usize,
+        asked: Untouched,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
-        let old = |row: &Row| row.as_of < since_micros && !is_tombstone(row);
+        let old = |row: &Row| row.as_of < asked.since_micros && !is_tombstone(row);
         let held = state.table(schema, table)?.iter();
         let ids =
-            held.filter(|(id, rows)| id.as_str() > after && rows.iter().any(old)).map(|(id, _)| id.clone());
-        Ok(ids.take(most).collect())
+            held.filter(|(id, rows)| **id > asked.after && rows.iter().any(old)).map(|(id, _)| id.clone());
+        Ok(ids.take(asked.most).collect())
     }
 
     async fn newest(

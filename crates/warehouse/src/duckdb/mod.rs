@@ -21,7 +21,7 @@ use catalog::Table;
 pub use self::open::Options;
 pub use self::reader::{ArrowTable, Reader};
 use self::worker::Worker;
-use crate::{Applied, Batch, Checkpoint, SchemaName, Warehouse, WarehouseError};
+use crate::{Applied, Batch, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError};
 
 /// A DuckDB file that this process alone has open.
 ///
@@ -133,13 +133,10 @@ impl Warehouse for DuckDb {
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        since_micros: i64,
-        after: &str,
-        most: usize,
+        asked: Untouched,
     ) -> Result<Vec<String>, WarehouseError> {
-        let (schema, after) = (schema.clone(), after.to_owned());
-        self.write(move |connection| read::untouched(connection, &schema, table, since_micros, &after, most))
-            .await
+        let schema = schema.clone();
+        self.write(move |connection| read::untouched(connection, &schema, table, &asked)).await
     }
 
     async fn newest(

@@ -5,7 +5,7 @@ use catalog::Table;
 
 use super::sql;
 use crate::rows::{AS_OF, DELETED, ID};
-use crate::{Checkpoint, SchemaName, WarehouseError};
+use crate::{Checkpoint, SchemaName, Untouched, WarehouseError};
 
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
@@ -73,9 +73,7 @@ pub(super) fn untouched(
     connection: &Connection,
     schema: &SchemaName,
     table: &Table,
-    since_micros: i64,
-    after: &str,
-    most: usize,
+    Untouched { since_micros, after, most }: &Untouched,
 ) -> Result<Vec<String>, WarehouseError> {
     let text = format!(
         "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND {AS_OF} < make_timestamp(?::BIGINT) AND NOT {DELETED}
