@@ -23,6 +23,8 @@ use crate::support;
 
 pub(crate) const BEGAN: i64 = 1_780_000_000;
 
+type Meanwhile = Box<dyn FnOnce(&Small) + Send>;
+
 #[derive(Default)]
 pub(crate) struct Small {
     pub(crate) objects: Mutex<BTreeMap<String, Vec<Value>>>,
@@ -30,7 +32,7 @@ pub(crate) struct Small {
     /// Seconds since the beginning.
     pub(crate) age: AtomicI64,
     /// Happens once, right after the first page of customers was read.
-    pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce(&Small) + Send>>>,
+    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
 }
 
 impl Small {
