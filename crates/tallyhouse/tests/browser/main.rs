@@ -9,13 +9,13 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
 
-/// Ends with the test.
-struct Demo(Child);
+/// Ends with the test. What it prints is kept open: it ends when nobody can read it.
+struct Demo(Child, Option<BufReader<ChildStdout>>);
 
 impl Drop for Demo {
     fn drop(&mut self) {
@@ -30,14 +30,16 @@ fn demo() -> (Demo, String, String) {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_tallyhouse"));
     demo.args(["demo", "--still", "--customers", "200"]);
     demo.args(["--listen", "127.0.0.1:0", "--sim-listen", "127.0.0.1:0"]);
-    let mut demo = Demo(demo.stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines();
+    let mut demo = Demo(demo.stdout(Stdio::piped()).spawn().unwrap(), None);
+    let mut printed = BufReader::new(demo.0.stdout.take().unwrap());
     let mut address = || {
-        let line = lines.next().unwrap().unwrap();
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
         let start = line.find("http://").unwrap_or_else(|| panic!("an address in {line:?}"));
-        line.get(start..).unwrap().split([' ', ';']).next().unwrap().to_owned()
+        line.get(start..).unwrap().trim_end().split([' ', ';']).next().unwrap().to_owned()
     };
     let (setup, stripe) = (address(), address());
+    demo.1 = Some(printed);
     (demo, setup, stripe)
 }
 
