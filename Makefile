@@ -7,11 +7,12 @@ export PATH := /usr/lib/ccache:$(PATH)
 endif
 
 # What the lints need beside Rust's own, built once. Advisories need a database from the network: `cargo deny check advisories`.
-tools := $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))/tools
+built := $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))
+tools := $(built)/tools
 DENY := 0.20.2
 
 # The Python that the tests compare the warehouse's file with; tools/setup.sh makes it.
-export TALLYHOUSE_TEST_PYTHON ?= $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))/python/bin/python
+export TALLYHOUSE_TEST_PYTHON ?= $(built)/python/bin/python
 
 .PHONY: demo build test lint bench setup ui
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Change, SchemaName, Untouched, Warehouse, Write};
 
 use crate::{
@@ -27,13 +26,12 @@ pub(crate) struct Changes<'a, W> {
     pub(crate) schema: &'a SchemaName,
     /// Objects read at once.
     pub(crate) width: usize,
-    pub(crate) stop: &'a CancellationToken,
 }
 
 /// Events, read but not yet stored.
 pub(crate) struct News {
     /// Objects that were created, changed or deleted.
-    pub(crate) subjects: BTreeSet<Subject>,
+    subjects: BTreeSet<Subject>,
     /// When the last of their pages had come: what was asked later shows at least what they tell of.
     pub(crate) read_micros: i64,
     pub(crate) pages: usize,
@@ -77,7 +75,7 @@ impl<W: Warehouse> Changes<'_, W> {
         };
         let mut slice = Slice { lt: until, ..Slice::since(feed.since) };
         while !slice.done {
-            unless_stopped(self.stop)?;
+            unless_stopped(&self.fetch.stop)?;
             if news.pages == most {
                 return Ok(None);
             }
@@ -106,7 +104,7 @@ impl<W: Warehouse> Changes<'_, W> {
         let mut newest = frontier;
         let mut slice = Slice::since(frontier);
         while !slice.done {
-            unless_stopped(self.stop)?;
+            unless_stopped(&self.fetch.stop)?;
             let mut decoder = Decoder::new(resource);
             let (fetched, after) = self.fetch.next(resource, &slice, &mut decoder).await?;
             slice = after;
@@ -157,7 +155,7 @@ impl<W: Warehouse> Changes<'_, W> {
     async fn reread(&self, resource: &'static Resource, ids: Vec<String>) -> Result<u64, SyncError> {
         let mut rows = 0;
         for some in ids.chunks(TOGETHER) {
-            unless_stopped(self.stop)?;
+            unless_stopped(&self.fetch.stop)?;
             let objects: Vec<(String, Object)> = stream::iter(some.iter().cloned())
                 .map(|id| self.ask(resource, id))
                 .buffer_unordered(self.width)

@@ -1,7 +1,7 @@
 //! The walk over one whole list: slices walked side by side, split while workers are free, stored as they come.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
@@ -56,8 +56,8 @@ struct Walked {
 /// What is left to walk.
 struct Left {
     waiting: VecDeque<Slice>,
-    numbers: Vec<u32>,
-    spans: HashMap<u32, i64>,
+    /// Seconds still to walk of every slice there is, by its number.
+    spans: BTreeMap<u32, i64>,
 }
 
 impl<W: Warehouse> Copy<'_, W> {
@@ -81,7 +81,8 @@ impl<W: Warehouse> Copy<'_, W> {
         patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // No more than a transaction is gathered while another is stored: memory stays what it is.
-            let go_on = failed.is_none() && !self.changes.stop.is_cancelled() && gathered.rows() < self.rows;
+            let go_on =
+                failed.is_none() && !self.changes.fetch.stop.is_cancelled() && gathered.rows() < self.rows;
             if go_on {
                 self.split(&mut left, &mut gathered, walking.len());
                 let free = self.width.saturating_sub(walking.len());
@@ -110,8 +111,8 @@ impl<W: Warehouse> Copy<'_, W> {
             }
         }
         failed.map_or(Ok(()), Err)?;
-        unless_stopped(self.changes.stop)?;
-        self.finish(&left.numbers, frontier).await
+        unless_stopped(&self.changes.fetch.stop)?;
+        self.finish(left.spans.into_keys(), frontier).await
     }
 
     /// Pages of one slice, up to a walk's worth.
@@ -119,7 +120,7 @@ impl<W: Warehouse> Copy<'_, W> {
         let mut decoder = Decoder::new(self.resource);
         let mut frontier = None;
         for _ in 0..self.pages {
-            if slice.done || self.changes.stop.is_cancelled() {
+            if slice.done || self.changes.fetch.stop.is_cancelled() {
                 break;
             }
             let first = slice.at.is_none() && slice.lt.is_none();
@@ -162,7 +163,11 @@ impl<W: Warehouse> Copy<'_, W> {
     }
 
     /// Makes ids unique again, whatever happened, and leaves the table live.
-    async fn finish(&self, numbers: &[u32], frontier: Option<i64>) -> Result<TableState, SyncError> {
+    async fn finish(
+        &self,
+        numbers: impl Iterator<Item = u32>,
+        frontier: Option<i64>,
+    ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
         if let Some(since) = self.comparing_since {
@@ -178,7 +183,7 @@ impl<W: Warehouse> Copy<'_, W> {
         let state = TableState::Live { frontier };
         let mut batch = Batch::of(schema);
         batch.checkpoints.push(table_checkpoint(table.name, &state)?);
-        batch.checkpoints.extend(numbers.iter().map(|&number| slice_removed(table.name, number)));
+        batch.checkpoints.extend(numbers.map(|number| slice_removed(table.name, number)));
         warehouse.apply(batch).await?;
         Ok(state)
     }
@@ -186,8 +191,7 @@ impl<W: Warehouse> Copy<'_, W> {
 
 impl Left {
     fn of(slices: &[Slice]) -> Self {
-        let numbers = slices.iter().map(|slice| slice.number).collect();
-        let mut left = Self { waiting: VecDeque::new(), numbers, spans: HashMap::new() };
+        let mut left = Self { waiting: VecDeque::new(), spans: BTreeMap::new() };
         slices.iter().rev().for_each(|slice| left.back(slice.clone()));
         left
     }
@@ -207,11 +211,10 @@ impl Left {
     }
 
     fn split_longest(&mut self) -> Option<(Slice, Slice)> {
-        let number = self.numbers.iter().max().map_or(0, |most| most + 1);
+        let number = self.spans.last_key_value().map_or(0, |(most, _)| most + 1);
         let (index, longest) = self.waiting.iter().enumerate().max_by_key(|(_, slice)| slice.span())?;
         let (newer, older) = longest.split(number)?;
         self.waiting.remove(index);
-        self.numbers.push(number);
         for half in [&newer, &older] {
             self.spans.insert(half.number, half.span());
             self.waiting.push_back(half.clone());

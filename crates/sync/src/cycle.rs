@@ -2,7 +2,6 @@
 
 use catalog::Resource;
 use futures::future::join_all;
-use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Warehouse};
 
 use crate::{
@@ -17,7 +16,6 @@ use crate::{
 pub(crate) struct Cycle<'a, W> {
     pub(crate) engine: &'a Engine<W>,
     pub(crate) fetch: Fetch,
-    pub(crate) stop: &'a CancellationToken,
 }
 
 impl<W: Warehouse> Cycle<'_, W> {
@@ -151,7 +149,7 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     pub(crate) fn changes(&self) -> Changes<'_, W> {
         let Engine { warehouse, schema, options, .. } = self.engine;
-        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads, stop: self.stop }
+        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads }
     }
 
     fn copier(&self, resource: &'static Resource, comparing_since: Option<i64>) -> Copy<'_, W> {

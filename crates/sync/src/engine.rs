@@ -98,7 +98,7 @@ impl<W: Warehouse> Engine<W> {
         self.prepare().await?;
         let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
         let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
-        let cycle = Cycle { engine: self, fetch, stop };
+        let cycle = Cycle { engine: self, fetch };
         let feed = cycle.feed(&mut stored).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await?;

@@ -7,10 +7,8 @@ use crate::{
     Feed, SyncError, TableReport, TableState,
     change::{Changes, News},
     cycle::Cycle,
+    state::KEPT,
 };
-
-/// How long Stripe keeps events, in seconds: where a feed begins that had none.
-const KEPT: i64 = 30 * 86_400;
 
 /// What the feed has to say.
 enum Said {
@@ -70,9 +68,8 @@ impl<W: Warehouse> Following<'_, W> {
         match self.changes.news(self.events, feed, None, most).await {
             Ok(news) => Ok(news.map_or(Said::TooMuch, Said::All)),
             Err(error) if error.is_unavailable() => {
-                let outcome = self.cycle.concluded(self.events.table.name, Err(error), false).await;
                 if let Some(report) = report_of(tables, self.events.table.name) {
-                    report.outcome = outcome;
+                    self.failed(report, error).await?;
                 }
                 Ok(Said::Nothing)
             }
@@ -92,6 +89,7 @@ impl<W: Warehouse> Following<'_, W> {
             return Ok(None);
         }
         let Some(until) = newest else { return Ok(Some(feed)) };
+        // A feed that had no event yet begins with the oldest that Stripe can have.
         let mut since = feed.since.unwrap_or(until - KEPT);
         let mut width = ((until - since) / 2).max(1);
         while since < until {

@@ -50,13 +50,15 @@ pub struct Feed {
     pub read_at: Option<i64>,
 }
 
-/// Seconds for which Stripe surely still has every event: it keeps them for 30 days (trap 14).
-const KEPT: i64 = 29 * 86_400;
+const DAY: i64 = 86_400;
+/// Seconds for which Stripe keeps events (trap 14).
+pub(crate) const KEPT: i64 = 30 * DAY;
 
 impl Feed {
-    /// Whether events may have been dropped by Stripe before they were read, when it is `now` there.
+    /// Whether events may have been dropped by Stripe before they were read, when it is `now` there; a day early, to be
+    /// sure.
     pub(crate) fn has_gap(&self, now: Option<i64>) -> bool {
-        self.read_at.zip(now).is_some_and(|(read, now)| now - read > KEPT)
+        self.read_at.zip(now).is_some_and(|(read, now)| now - read > KEPT - DAY)
     }
 }
 

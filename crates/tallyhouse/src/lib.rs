@@ -10,5 +10,7 @@ pub mod output;
 pub mod progress;
 pub mod server;
 pub mod stripe_access;
+#[cfg(test)]
+mod testing;
 pub mod updates;
 pub mod web;

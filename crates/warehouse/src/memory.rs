@@ -299,13 +299,7 @@ fn mark(of: &Table, table: &mut Rows, id: &str, as_of: i64) -> Result<u64, Wareh
         table.insert(id.to_owned(), vec![row]);
         return Ok(1);
     };
-    let mut marked = 0;
-    for row in held.iter_mut().filter(|row| row.as_of <= as_of) {
-        row.slice = tombstone(of, &row.slice, as_of)?;
-        row.as_of = as_of;
-        marked += 1;
-    }
-    Ok(marked)
+    mark_each(of, held.iter_mut(), as_of)
 }
 
 fn mark_children(
@@ -314,9 +308,18 @@ fn mark_children(
     parents: &[String],
     as_of: i64,
 ) -> Result<u64, WarehouseError> {
+    let inside = |row: &&mut Row| row.parent.as_ref().is_some_and(|parent| parents.contains(parent));
+    mark_each(of, table.values_mut().flatten().filter(inside), as_of)
+}
+
+/// Makes tombstones of the rows that are not newer.
+fn mark_each<'a>(
+    of: &Table,
+    rows: impl Iterator<Item = &'a mut Row>,
+    as_of: i64,
+) -> Result<u64, WarehouseError> {
     let mut marked = 0;
-    let inside = |row: &Row| row.parent.as_ref().is_some_and(|parent| parents.contains(parent));
-    for row in table.values_mut().flatten().filter(|row| inside(row) && row.as_of <= as_of) {
+    for row in rows.filter(|row| row.as_of <= as_of) {
         row.slice = tombstone(of, &row.slice, as_of)?;
         row.as_of = as_of;
         marked += 1;

@@ -165,6 +165,16 @@ impl Copied {
         (0..rows.num_rows()).map(row).collect()
     }
 
+    /// Subscription items by id.
+    pub(crate) fn items(&self) -> BTreeMap<String, (Value, bool)> {
+        self.rows(items())
+    }
+
+    /// Rows of subscription items, those that are there twice too.
+    pub(crate) fn items_stored(&self) -> usize {
+        self.warehouse.rows(&support::schema(), items()).num_rows()
+    }
+
     pub(crate) fn table(&self, object: &str) -> BTreeMap<String, (Value, bool)> {
         self.rows(catalog::by_object(object).unwrap().table)
     }
@@ -188,4 +198,16 @@ pub(crate) fn with_items(world: &Small, status: &str, items: i64) {
         world.put(item.clone());
     }
     world.put(subscription);
+}
+
+/// One that is newer than what [`with_items`] makes, so that the latter is not listed again as new: that would mend what a
+/// test looks for.
+pub(crate) fn with_newer_subscription(world: &Small) {
+    world.put(
+        json!({ "id": "sub_2", "object": "subscription", "created": BEGAN + 500_000, "status": "active" }),
+    );
+}
+
+fn items() -> &'static catalog::Table {
+    catalog::by_object("subscription").unwrap().children[0].table
 }

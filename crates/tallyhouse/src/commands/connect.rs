@@ -73,20 +73,13 @@ mod tests {
     use store::MasterKey;
 
     use super::*;
+    use crate::testing::new_connection;
 
     #[tokio::test]
     async fn connecting_by_command_is_in_the_audit_log_and_a_refusal_is_not() {
         let key = MasterKey::from_text(&"07".repeat(32)).unwrap();
         let store = Store::in_memory(key).await.unwrap();
-        let new = NewConnection {
-            name: "shop".to_owned(),
-            account_id: "acct_1".to_owned(),
-            account_name: "Shop".to_owned(),
-            time_zone: None,
-            livemode: false,
-            how: How::ApiKey,
-            credentials: SecretString::from("rk_test_1"),
-        };
+        let new = new_connection("shop", "rk_test_1");
         let now = SystemClock.now();
         join(&store, &new, now).await.unwrap();
         assert!(join(&store, &new, now).await.is_err());

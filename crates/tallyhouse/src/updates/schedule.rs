@@ -56,31 +56,15 @@ fn is_due(connection: &Connection, every: TimeDelta, now: DateTime<Utc>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use store::How;
-
     use super::*;
+    use crate::testing;
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
     }
 
     fn connection(status: Status, last_started_at: Option<DateTime<Utc>>) -> Connection {
-        Connection {
-            id: "con_1".to_owned(),
-            name: "shop".to_owned(),
-            source: "stripe".to_owned(),
-            account_id: "acct_1".to_owned(),
-            account_name: "Shop".to_owned(),
-            time_zone: None,
-            livemode: false,
-            how: How::ApiKey,
-            status,
-            created_at: at(0),
-            last_started_at,
-            last_duration_ms: None,
-            last_success_began_at: None,
-            last_data_at: None,
-        }
+        Connection { status, last_started_at, ..testing::connection("shop") }
     }
 
     #[test]

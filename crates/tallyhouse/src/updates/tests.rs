@@ -6,8 +6,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use secrecy::SecretString;
-use store::{How, MasterKey, NewConnection, Outcome};
+use store::{MasterKey, NewConnection, Outcome};
 use stripe_sim::{
     DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     bulk::{Bulk, BulkCounts},
@@ -19,6 +18,7 @@ use warehouse::DuckOptions;
 use super::*;
 use crate::{
     clock::SystemClock,
+    testing::new_connection,
     web::{SyncPhase, TableStanding},
 };
 
@@ -111,15 +111,7 @@ impl Here {
 }
 
 fn shop(key: &str) -> NewConnection {
-    NewConnection {
-        name: "shop".to_owned(),
-        account_id: "acct_1".to_owned(),
-        account_name: "Shop".to_owned(),
-        time_zone: None,
-        livemode: false,
-        how: How::ApiKey,
-        credentials: SecretString::from(key),
-    }
+    new_connection("shop", key)
 }
 
 fn table<'a>(view: &'a ProgressView, name: &str) -> &'a crate::web::TableProgressView {

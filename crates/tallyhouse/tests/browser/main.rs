@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
+#[path = "../support/truth.rs"]
+mod source;
 mod truth;
 
 use std::{

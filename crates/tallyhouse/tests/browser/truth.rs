@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeZone, U
 use chrono_tz::{America::New_York, Tz};
 use duckdb::{Connection, params};
 
-use crate::Cells;
+use crate::{Cells, source};
 
 /// The zone of the simulated account.
 const ZONE: Tz = New_York;
@@ -97,12 +97,9 @@ pub(crate) async fn load(stripe: &str) -> Connection {
              CREATE MACRO happened(second, begins, ends) AS second::BIGINT >= begins AND second::BIGINT < ends;",
         )
         .unwrap();
-    stripe_api::install_tls();
     for kind in ["charge", "invoice", "subscription"] {
-        let asked = reqwest::Client::new().get(format!("{stripe}/_sim/truth/{kind}"));
-        let answer = asked.header("Sim-Truth", "1").send().await.unwrap().error_for_status().unwrap();
-        let body = answer.text().await.unwrap();
-        let objects: Vec<&str> = body.lines().filter(|line| !line.is_empty()).collect();
+        let lines = source::truth(stripe, kind).await;
+        let objects: Vec<&str> = lines.lines().collect();
         let list = format!("[{}]", objects.join(","));
         let insert = "INSERT INTO truth SELECT ?, unnest(from_json(?::JSON, '[\"JSON\"]'))";
         assert_eq!(truth.execute(insert, params![kind, list]).unwrap(), objects.len());

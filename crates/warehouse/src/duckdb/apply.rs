@@ -106,7 +106,7 @@ impl Store<'_> {
                 .mark_deleted(table, ids, *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
             Change::MarkChildrenDeleted { parents, as_of_micros } => self
-                .mark_children(table, parents, *as_of_micros)
+                .mark(table, PARENT, &json_list(parents), *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
             Change::Insert(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
@@ -170,31 +170,26 @@ impl Store<'_> {
     }
 
     fn mark_deleted(&self, table: &Table, ids: &[String], as_of_micros: i64) -> ::duckdb::Result<u64> {
-        let name = sql::name(self.schema, table);
         let ids = json_list(ids);
-        let update = format!(
-            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
-                WHERE {ID} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)"
-        );
-        let marked = self.connection.execute(&update, params![as_of_micros, ids, as_of_micros])?;
+        let marked = self.mark(table, ID, &ids, as_of_micros)?;
         let insert = format!(
             "INSERT INTO {name} ({ID}, {AS_OF}, {DELETED})
                 SELECT DISTINCT l.id, make_timestamp(?::BIGINT), true FROM ({LISTED}) AS l
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = l.id)"
-        );
-        let stubs = self.connection.execute(&insert, params![as_of_micros, ids])?;
-        Ok(wide(marked) + wide(stubs))
-    }
-
-    fn mark_children(&self, table: &Table, parents: &[String], as_of_micros: i64) -> ::duckdb::Result<u64> {
-        let update = format!(
-            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
-                WHERE {PARENT} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)",
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = l.id)",
             name = sql::name(self.schema, table)
         );
-        let marked =
-            self.connection.execute(&update, params![as_of_micros, json_list(parents), as_of_micros])?;
-        Ok(wide(marked))
+        let stubs = self.connection.execute(&insert, params![as_of_micros, ids])?;
+        Ok(marked + wide(stubs))
+    }
+
+    /// Tombstones of the rows whose `column` is among `listed`, as [`json_list`] makes it.
+    fn mark(&self, table: &Table, column: &str, listed: &str, as_of_micros: i64) -> ::duckdb::Result<u64> {
+        let update = format!(
+            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
+                WHERE {column} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)",
+            name = sql::name(self.schema, table)
+        );
+        Ok(wide(self.connection.execute(&update, params![as_of_micros, listed, as_of_micros])?))
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.

@@ -1,35 +1,15 @@
 use std::collections::HashSet;
 
 use catalog::Decoder;
-use chrono::DateTime;
 use serde_json::json;
-use store::{How, Status};
 use warehouse::{Batch, Change, DuckDb, DuckOptions, Warehouse as _, Write};
 
 use super::*;
 use crate::{
     clock::SystemClock,
+    testing::connection,
     web::{TableProgressView, TableStanding},
 };
-
-fn connection(name: &str) -> Connection {
-    Connection {
-        id: "con_1".to_owned(),
-        name: name.to_owned(),
-        source: "stripe".to_owned(),
-        account_id: "acct_1".to_owned(),
-        account_name: "Shop".to_owned(),
-        time_zone: None,
-        livemode: false,
-        how: How::ApiKey,
-        status: Status::Success,
-        created_at: DateTime::UNIX_EPOCH,
-        last_started_at: None,
-        last_duration_ms: None,
-        last_success_began_at: None,
-        last_data_at: None,
-    }
-}
 
 /// Every table copied to its end.
 fn complete() -> ProgressView {

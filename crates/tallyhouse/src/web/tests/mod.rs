@@ -12,13 +12,14 @@ use std::sync::Arc;
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use secrecy::{ExposeSecret, SecretString};
-use store::{How, MasterKey, NewConnection, NewUser, Passwords, Role, Store};
+use secrecy::ExposeSecret;
+use store::{MasterKey, NewConnection, NewUser, Passwords, Role, Store};
 use stripe_api::Clock;
 use tower::ServiceExt;
 use url::Url;
 
 use super::{App, OauthSettings, Parts, Settings, router};
+use crate::testing::new_connection;
 use fakes::{FakeClock, FakeNumbers, FakeStripe, FakeSync};
 
 /// A password that fits.
@@ -92,13 +93,9 @@ impl Here {
 
     async fn connection(&self, name: &str) -> store::Connection {
         let new = NewConnection {
-            name: name.to_owned(),
             account_id: format!("acct_{name}"),
             account_name: "Shop <script>alert(1)</script> & Co".to_owned(),
-            time_zone: None,
-            livemode: false,
-            how: How::ApiKey,
-            credentials: SecretString::from(SECRET_KEY),
+            ..new_connection(name, SECRET_KEY)
         };
         self.store.insert_connection(&new, self.clock.now()).await.unwrap()
     }
