@@ -233,12 +233,15 @@ impl Business {
         }
     }
 
-    /// Takes a discount off what it lessened.
+    /// Takes a discount off what it lessened. What is over keeps its own.
     pub(super) fn end_discount(&mut self, discount: Handle<Discount>) {
         let Discount { customer, subscription, .. } = *self.at(discount);
         let applies = match subscription {
-            Some(subscription) => self.at(subscription).discount == Some(discount),
-            None => self.at(customer).discount == Some(discount),
+            Some(subscription) => {
+                let lessened = self.at(subscription);
+                lessened.discount == Some(discount) && !lessened.status.is_over()
+            }
+            None => self.at(customer).discount == Some(discount) && !self.at(customer).deleted,
         };
         if !applies {
             return;

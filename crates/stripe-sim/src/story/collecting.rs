@@ -124,7 +124,7 @@ impl Business {
         {
             self.change(subscription, &["customer.subscription.updated"], |it| it.status = Status::Active);
         }
-        if self.at(customer).delinquent {
+        if self.at(customer).delinquent && !self.at(customer).deleted {
             self.change(customer, &["customer.updated"], |customer| customer.delinquent = false);
         }
     }
@@ -191,7 +191,8 @@ impl Business {
         self.restore(handle);
     }
 
-    /// Takes an open invoice back: it will not be collected.
+    /// Takes an open invoice back: it will not be collected. What it used up of the customer's balance is theirs again
+    /// (<https://docs.stripe.com/changelog/2019-12-03/customer-balances-returned-voided-invoices>).
     pub(super) fn void(&mut self, handle: Handle<Invoice>) {
         if self.at(handle).state != State::Open {
             return;
@@ -210,6 +211,11 @@ impl Business {
         }
         if let Some(payment) = self.at(handle).payment {
             self.books.invoice_payments.at_mut(payment).canceled = Some(now);
+        }
+        let Invoice { customer, starting_balance, ending_balance, .. } = *self.at(handle);
+        let used = ending_balance.map_or(0, |ending| starting_balance - ending);
+        if used != 0 && !self.at(customer).deleted {
+            self.change(customer, &["customer.updated"], |customer| customer.balance += used);
         }
     }
 

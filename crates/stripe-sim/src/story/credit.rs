@@ -180,7 +180,7 @@ impl Record for Dispute {
         let transactions: Vec<Value> = self
             .transactions
             .iter()
-            .map(|&transaction| view.books.transactions.at(transaction).as_of(self.created))
+            .map(|&transaction| view.books.transactions.at(transaction).render(view))
             .collect();
         let words =
             answered.then(|| json!({ "uncategorized_text": "The service was used every day; see the log." }));

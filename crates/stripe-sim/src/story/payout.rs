@@ -53,41 +53,6 @@ impl Transaction {
             Cause::StripeFee => ("stripe_fee", "fee", "Billing - Usage Fee"),
         }
     }
-
-    /// As it was at a time.
-    pub(super) fn as_of(&self, now: i64) -> Value {
-        let (kind, category, description) = self.labels();
-        let fees: Vec<Value> = (self.fee != 0)
-            .then(|| {
-                json!({
-                    "amount": self.fee,
-                    "application": null,
-                    "currency": self.currency.code(),
-                    "description": if category == "dispute" { "Dispute fee" } else { "Stripe processing fees" },
-                    "type": "stripe_fee",
-                })
-            })
-            .into_iter()
-            .collect();
-        json!({
-            "amount": self.amount,
-            "available_on": self.available,
-            "balance_type": "payments",
-            "created": self.created,
-            "currency": self.currency.code(),
-            "description": description,
-            "exchange_rate": self.rate,
-            "fee": self.fee,
-            "fee_details": fees,
-            "id": &*self.id,
-            "net": self.net(),
-            "object": "balance_transaction",
-            "reporting_category": category,
-            "source": self.source.as_deref(),
-            "status": if self.available <= now { "available" } else { "pending" },
-            "type": kind,
-        })
-    }
 }
 
 /// Where a payout is in its life.
@@ -128,7 +93,37 @@ impl Record for Transaction {
     }
 
     fn render(&self, view: &View<'_>) -> Value {
-        self.as_of(view.now)
+        let (kind, category, description) = self.labels();
+        let fees: Vec<Value> = (self.fee != 0)
+            .then(|| {
+                json!({
+                    "amount": self.fee,
+                    "application": null,
+                    "currency": self.currency.code(),
+                    "description": if category == "dispute" { "Dispute fee" } else { "Stripe processing fees" },
+                    "type": "stripe_fee",
+                })
+            })
+            .into_iter()
+            .collect();
+        json!({
+            "amount": self.amount,
+            "available_on": self.available,
+            "balance_type": "payments",
+            "created": self.created,
+            "currency": self.currency.code(),
+            "description": description,
+            "exchange_rate": self.rate,
+            "fee": self.fee,
+            "fee_details": fees,
+            "id": &*self.id,
+            "net": self.net(),
+            "object": "balance_transaction",
+            "reporting_category": category,
+            "source": self.source.as_deref(),
+            "status": if self.available <= view.now { "available" } else { "pending" },
+            "type": kind,
+        })
     }
 }
 

@@ -5,7 +5,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::billing::Extra;
+use super::customer::Customer;
+use super::invoice::{Reason, State};
 use super::money::{Currency, Tax, portion};
+use super::shelf::Handle;
+use super::subscription::Subscription;
 use super::{Story, StorySpec};
 use crate::world::{Found, Rendered, Scan, World};
 
@@ -469,4 +474,91 @@ fn shares_are_rounded_half_away_from_zero() {
     assert_eq!((tax.on(1100), Tax::of("DE").unwrap().on(1000)), (100, 190));
     let settled = Currency::Kwd.settle(10_000);
     assert_eq!((settled.amount, settled.currency), (3255, Currency::Usd), "10 dinars are 32.55 dollars");
+}
+
+#[test]
+fn what_a_voided_invoice_used_up_is_the_customers_again() {
+    let story = Story::new(SMALL);
+    let mut business = story.write();
+    let customer = business.somebody(Customer::pays_by_invoice).unwrap();
+    let price = business.catalogue.licence(business.at(customer).currency).unwrap();
+    business.books.customers.at_mut(customer).balance = -500;
+    let description = "licence".to_owned();
+    let extra = Extra { price, quantity: 1, amount: 900_000, description, period: (0, 0), proration: false };
+    let item = business.add_extra(customer, None, extra);
+    let invoice = business.draw_up(customer, None, Reason::Manual, (Vec::new(), vec![item]));
+    business.finalize(invoice);
+    assert_eq!((business.at(customer).balance, business.at(invoice).state), (0, State::Open));
+    business.void(invoice);
+    assert_eq!((business.at(customer).balance, business.at(invoice).state), (-500, State::Void));
+    let told = business.at(business.books.events.newest(0).unwrap());
+    assert_eq!(told.name, "customer.updated");
+}
+
+#[test]
+fn what_is_over_keeps_its_discount_and_its_standing() {
+    let story = Story::new(StorySpec { customers: 150, ..SMALL });
+    let mut business = story.write();
+    let discounted = |it: &Handle<Subscription>| {
+        let subscription = business.at(*it);
+        subscription.discount.is_some() && !subscription.status.is_over()
+    };
+    let all =
+        (0..business.books.subscriptions.len()).filter_map(|back| business.books.subscriptions.newest(back));
+    let subscription = { all }.find(discounted).unwrap();
+    let Subscription { customer, discount, .. } = *business.at(subscription);
+    let price = business.catalogue.licence(business.at(customer).currency).unwrap();
+    let description = "licence".to_owned();
+    let extra = Extra { price, quantity: 1, amount: 900_000, description, period: (0, 0), proration: false };
+    let item = business.add_extra(customer, None, extra);
+    let invoice = business.draw_up(customer, None, Reason::Manual, (Vec::new(), vec![item]));
+    business.books.invoices.at_mut(invoice).by_invoice = true;
+    business.finalize(invoice);
+    business.books.customers.at_mut(customer).delinquent = true;
+    business.remove_customer(customer);
+    let told = business.books.events.len();
+    business.end_discount(discount.unwrap());
+    assert_eq!(business.books.events.len(), told, "the discount's end is told of nothing");
+    business.pay_past_stripe(invoice);
+    let names: Vec<_> = business.books.events.iter().skip(told).map(|event| event.name).collect();
+    assert!(names.contains(&"invoice.paid") && !names.contains(&"customer.updated"), "{names:?}");
+}
+
+#[test]
+fn money_that_a_dispute_moved_is_shown_as_it_is() {
+    let mut won = 0;
+    for dispute in STORY.truth("dispute") {
+        for shown in dispute["balance_transactions"].as_array().unwrap() {
+            assert_eq!(*shown, one("balance_transaction", id(shown)), "{dispute}");
+        }
+        won += i32::from(dispute["status"] == "won");
+    }
+    assert!(won > 0);
+}
+
+#[test]
+fn nothing_is_told_of_what_is_over() {
+    let story = Story::new(StorySpec { customers: 150, months: 4, ..SPEC });
+    let mut over: HashMap<String, String> = HashMap::new();
+    for _ in 0..7 {
+        for fresh in story.advance(25 * DAY) {
+            let Some(Found::Live(event)) = story.get("event", &fresh) else { panic!("{fresh}") };
+            let event = values(vec![event]).remove(0);
+            let (name, object) = (event["type"].as_str().unwrap(), &event["data"]["object"]);
+            let object_id = id(object).to_owned();
+            if let Some(end) = over.get(&object_id) {
+                panic!("{name} of {object_id} after {end}");
+            }
+            let ends =
+                matches!(name, "customer.deleted" | "customer.subscription.deleted" | "coupon.deleted")
+                    || object["status"] == "incomplete_expired"
+                    || (object["object"] == "invoice"
+                        && object["status"] == "void"
+                        && name == "invoice.voided");
+            if ends {
+                over.insert(object_id, name.to_owned());
+            }
+        }
+    }
+    assert!(over.len() > 40, "{}", over.len());
 }
