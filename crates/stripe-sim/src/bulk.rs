@@ -41,6 +41,18 @@ enum Kind {
     BalanceTransaction,
 }
 
+/// A filter.
+enum Wanted<'a> {
+    Customer(Option<u64>),
+    Number(Option<u64>),
+    /// A property, and how JSON would write that it has the value.
+    Property {
+        name: &'a str,
+        value: &'a str,
+        texts: [String; 2],
+    },
+}
+
 impl Kind {
     fn parse(name: &str) -> Option<Self> {
         match name {
@@ -95,21 +107,28 @@ impl Bulk {
         Some(range)
     }
 
-    fn matches(&self, kind: Kind, number: u64, filters: &[(String, String)]) -> bool {
-        filters.iter().all(|(name, wanted)| match (kind, name.as_str()) {
-            (Kind::Charge, "customer") => {
-                self.number(Kind::Customer, wanted) == Some(self.customer_of(number))
-            }
-            (Kind::BalanceTransaction, "source") => self.number(Kind::Charge, wanted) == Some(number),
-            (Kind::Customer | Kind::Charge | Kind::BalanceTransaction, _) => {
-                let object: Value = serde_json::from_str(&self.text(kind, number)).unwrap_or(Value::Null);
-                match object.get(name) {
-                    Some(Value::String(text)) => text == wanted,
-                    Some(value) => serde_json::from_str(wanted).is_ok_and(|wanted: Value| wanted == *value),
-                    None => false,
-                }
+    fn matches(&self, kind: Kind, number: u64, wanted: &[Wanted<'_>]) -> bool {
+        wanted.iter().all(|wanted| match wanted {
+            Wanted::Customer(customer) => *customer == Some(self.customer_of(number)),
+            Wanted::Number(own) => *own == Some(number),
+            Wanted::Property { name, value, texts } => {
+                let text = self.text(kind, number);
+                texts.iter().any(|told| text.contains(told)) && is(&text, name, value)
             }
         })
+    }
+
+    /// The filters, looked up once for all objects.
+    fn wanted<'a>(&self, kind: Kind, filters: &'a [(String, String)]) -> Vec<Wanted<'a>> {
+        let wanted = |(name, value): &'a (String, String)| match (kind, name.as_str()) {
+            (Kind::Charge, "customer") => Wanted::Customer(self.number(Kind::Customer, value)),
+            (Kind::BalanceTransaction, "source") => Wanted::Number(self.number(Kind::Charge, value)),
+            (Kind::Customer | Kind::Charge | Kind::BalanceTransaction, _) => {
+                let texts = [Value::from(value.as_str()).to_string(), value.clone()];
+                Wanted::Property { name, value, texts: texts.map(|value| format!("\"{name}\":{value}")) }
+            }
+        };
+        filters.iter().map(wanted).collect()
     }
 
     fn render(&self, kind: Kind, number: u64) -> Rendered {
@@ -134,7 +153,8 @@ impl World for Bulk {
     fn scan(&self, scan: &Scan, take: usize) -> Option<Vec<Rendered>> {
         let Some(kind) = Kind::parse(&scan.kind) else { return Some(Vec::new()) };
         let numbers = self.numbers(kind, scan)?;
-        let wanted = |number: &u64| self.matches(kind, *number, &scan.filters);
+        let filters = self.wanted(kind, &scan.filters);
+        let wanted = |number: &u64| self.matches(kind, *number, &filters);
         if scan.before.is_some() {
             let nearest: Vec<u64> = numbers.filter(wanted).take(take).collect();
             return Some(nearest.into_iter().rev().map(|number| self.render(kind, number)).collect());
@@ -155,5 +175,15 @@ impl World for Bulk {
     fn advance(&self, seconds: i64) -> Vec<String> {
         self.now.fetch_add(seconds, Ordering::Relaxed);
         Vec::new()
+    }
+}
+
+/// Whether an object's own property has the value that a query's text means.
+fn is(text: &str, name: &str, wanted: &str) -> bool {
+    let object: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    match object.get(name) {
+        Some(Value::String(text)) => text == wanted,
+        Some(value) => serde_json::from_str(wanted).is_ok_and(|wanted: Value| wanted == *value),
+        None => false,
     }
 }

@@ -29,19 +29,28 @@ impl Sim {
 
     /// Keeps the world's present at the real time that `clock` gives, and delivers webhooks, until `stop`.
     pub async fn follow(&self, clock: Clock, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        let live = async {
+            loop {
+                tokio::time::sleep(SECOND).await;
+                let behind = clock() - self.world().now();
+                if behind > 0 {
+                    self.advance(behind);
+                }
             }
-            let behind = clock() - self.world().now();
-            if behind > 0 {
-                self.world().advance(behind);
+        };
+        // Beside the clock: an endpoint that does not answer holds nothing else up.
+        let tell = async {
+            loop {
+                tokio::time::sleep(SECOND).await;
+                self.deliver_pending().await;
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = self.deliver_pending() => {}
-            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = live => {}
+            () = tell => {}
         }
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);

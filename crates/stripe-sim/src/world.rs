@@ -37,6 +37,20 @@ pub struct Scan {
     pub filters: Vec<(String, String)>,
     /// Leaves out canceled subscriptions.
     pub hide_canceled: bool,
+    /// Of events, those of one of these types; a `*` at the end stands for any rest. Empty: all.
+    pub types: Vec<String>,
+}
+
+impl Scan {
+    /// Whether an event of this type is asked for.
+    #[must_use]
+    pub fn wants(&self, own: &str) -> bool {
+        self.types.is_empty()
+            || self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
+                Some(prefix) => own.starts_with(prefix),
+                None => own == wanted,
+            })
+    }
 }
 
 /// An object as it goes into an answer.

@@ -1,8 +1,11 @@
 //! `/v1`: lists, their children and single objects.
 
+use std::borrow::Cow;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::auth::{Caller, View};
@@ -89,9 +92,6 @@ impl Sim {
 
 impl Call<'_> {
     fn dispatch(&self, rest: &str) -> Result<String, ApiError> {
-        if resources::is_unused(rest) {
-            return Ok(self.envelope("", false));
-        }
         if let Some(product) = resources::not_enabled(rest) {
             let message = format!(
                 "Your account is not set up to use {product}. Please visit https://dashboard.stripe.com/{} to get started.",
@@ -99,8 +99,24 @@ impl Call<'_> {
             );
             return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
         }
-        let parts: Vec<&str> = rest.split('/').collect();
-        match parts.as_slice() {
+        let decoded = |part| percent_decode_str(part).decode_utf8_lossy();
+        let decoded: Vec<Cow<'_, str>> = rest.split('/').map(decoded).collect();
+        let parts: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
+        match (resources::unused(&parts), parts.as_slice()) {
+            (Some((endpoint, None)), _) => {
+                self.caller.require(endpoint.permission)?;
+                self.list(endpoint)
+            }
+            (Some((endpoint, Some(id))), _) => {
+                self.caller.require(endpoint.permission)?;
+                Err(ApiError::missing(endpoint.kind, id, "id"))
+            }
+            (None, parts) => self.used(parts),
+        }
+    }
+
+    fn used(&self, parts: &[&str]) -> Result<String, ApiError> {
+        match parts {
             ["account"] => self.account(),
             ["accounts", id] if *id == self.caller.account => self.account(),
             ["accounts", id] => Err(ApiError::missing("account", id, "id")),
@@ -133,8 +149,8 @@ impl Call<'_> {
     }
 
     fn account(&self) -> Result<String, ApiError> {
-        self.params.only(&["expand"])?;
         self.caller.require("rak_accounts_kyc_basic_read")?;
+        self.params.only(&["expand"])?;
         let mut account = self.sim.inner.world.account();
         if self.caller.view == View::Platform
             && let Value::Object(account) = &mut account
@@ -158,9 +174,13 @@ impl Call<'_> {
         let mut scan = Scan { kind: endpoint.kind.to_owned(), ..Scan::default() };
         self.params.created(&mut scan)?;
         self.filter(endpoint, &mut scan)?;
-        let types = self.params.types()?;
-        let types = types.into_iter().chain(self.params.get("type").filter(|_| endpoint.kind == "event"));
-        self.page(scan, &paging, &types.collect::<Vec<_>>())
+        let mut delivered = None;
+        if endpoint.kind == "event" {
+            let types = self.params.types()?.into_iter().chain(self.params.get("type"));
+            scan.types = types.map(str::to_owned).collect();
+            delivered = self.params.boolean("delivery_success")?;
+        }
+        self.page(scan, &paging, delivered)
     }
 
     fn filter(&self, endpoint: &Endpoint, scan: &mut Scan) -> Result<(), ApiError> {
@@ -200,11 +220,11 @@ impl Call<'_> {
     }
 
     /// One page of a scan, in its envelope.
-    fn page(&self, mut scan: Scan, paging: &Paging, types: &[&str]) -> Result<String, ApiError> {
+    fn page(&self, mut scan: Scan, paging: &Paging, delivered: Option<bool>) -> Result<String, ApiError> {
         let expand = self.params.expand(true)?;
         scan.after.clone_from(&paging.after);
         scan.before.clone_from(&paging.before);
-        let mut found = self.scan(scan, paging.limit + 1, types)?;
+        let mut found = self.scan(scan, paging.limit + 1, delivered)?;
         let has_more = found.len() > paging.limit;
         if has_more && paging.before.is_some() {
             found.remove(0);
@@ -219,7 +239,7 @@ impl Call<'_> {
         Ok(self.envelope(&data, has_more))
     }
 
-    fn scan(&self, mut scan: Scan, take: usize, types: &[&str]) -> Result<Vec<Rendered>, ApiError> {
+    fn scan(&self, mut scan: Scan, take: usize, delivered: Option<bool>) -> Result<Vec<Rendered>, ApiError> {
         let world = &self.sim.inner.world;
         let cursor = scan.after.clone().map(|id| ("starting_after", id));
         let cursor = cursor.or_else(|| scan.before.clone().map(|id| ("ending_before", id)));
@@ -236,13 +256,20 @@ impl Call<'_> {
         if hidden > 0 {
             below(&mut scan, world.now() - hidden + 1);
         }
-        let found =
-            if types.is_empty() { world.scan(&scan, take) } else { self.scan_types(scan, take, types) };
+        let found = match delivered {
+            None => world.scan(&scan, take),
+            Some(delivered) => self.scan_delivered(scan, take, delivered),
+        };
         found.ok_or(gone)
     }
 
-    /// Walks on until enough objects have one of `types`.
-    fn scan_types(&self, mut scan: Scan, take: usize, types: &[&str]) -> Option<Vec<Rendered>> {
+    /// Walks on until enough events are found that every endpoint took, or that one did not.
+    fn scan_delivered(&self, mut scan: Scan, take: usize, delivered: bool) -> Option<Vec<Rendered>> {
+        let undelivered = self.sim.undelivered();
+        let suits = |event: &Value| {
+            let id = event.get("id").and_then(Value::as_str).unwrap_or_default();
+            undelivered.contains(id) != delivered
+        };
         let mut matching = Vec::new();
         loop {
             let found: Vec<Value> =
@@ -251,7 +278,7 @@ impl Call<'_> {
             let upward = scan.before.is_some();
             let next = if upward { found.first() } else { found.last() };
             let next = next.and_then(|value| value.get("id")).and_then(Value::as_str).map(str::to_owned);
-            let chunk = found.into_iter().filter(|event| has_type(event, types));
+            let chunk = found.into_iter().filter(&suits);
             let chunk: Vec<Rendered> = chunk.map(|event| Rendered::Value(event.into())).collect();
             if upward {
                 matching.splice(0..0, chunk);
@@ -323,7 +350,7 @@ impl Call<'_> {
         self.find(endpoint.kind, id, "id")?;
         let filters = vec![((*filter).to_owned(), id.to_owned())];
         let scan = Scan { kind: (*kind).to_owned(), filters, hide_canceled: true, ..Scan::default() };
-        self.page(scan, &self.params.paging()?, &[])
+        self.page(scan, &self.params.paging()?, None)
     }
 
     fn subscription_items(&self) -> Result<String, ApiError> {
@@ -365,14 +392,6 @@ impl Call<'_> {
 
 /// How many events are looked at together.
 const CHUNK: usize = 200;
-
-fn has_type(event: &Value, types: &[&str]) -> bool {
-    let Some(own) = event.get("type").and_then(Value::as_str) else { return false };
-    types.iter().any(|wanted| match wanted.strip_suffix('*') {
-        Some(prefix) => own.starts_with(prefix),
-        None => own == *wanted,
-    })
-}
 
 /// The page of `members` that `paging` asks for, and whether more follow in its direction.
 fn slice(mut members: Vec<Value>, paging: &Paging) -> Result<(Vec<Value>, bool), ApiError> {

@@ -54,7 +54,12 @@ impl Sim {
         let options = &self.inner.options;
         if let Some(known) = options.keys.iter().find(|known| known.secret == key) {
             let view = if is_live(&key) == options.livemode { View::World } else { View::OtherMode };
-            return Ok(Caller { access: known.access.clone(), account: self.account_id(), view, key });
+            return Ok(Caller {
+                access: known.access.clone(),
+                account: self.account_id().to_owned(),
+                view,
+                key,
+            });
         }
         if options.applications.iter().any(|application| application.platform_key == key) {
             let account = PLATFORM_ACCOUNT.to_owned();
@@ -63,7 +68,7 @@ impl Sim {
         match self.grants().standing_of_token(&key) {
             Standing::Granted { read_only } => {
                 let access = if read_only { Access::ReadAll } else { Access::Full };
-                Ok(Caller { access, account: self.account_id(), view: View::World, key })
+                Ok(Caller { access, account: self.account_id().to_owned(), view: View::World, key })
             }
             Standing::Revoked => {
                 let message = format!("Expired API Key provided: {}", masked(&key));

@@ -16,7 +16,7 @@ use crate::world::{Rendered, Scan};
 /// Objects read at a time.
 const CHUNK: usize = 500;
 
-/// Every object of a kind, whole, one JSON text a line, newest first.
+/// Every object of a kind, whole, one JSON text a line, newest first. An answer that breaks off is not whole.
 pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, headers: HeaderMap) -> Response {
     if !sim.inner.options.truth && !headers.contains_key("sim-truth") {
         return (StatusCode::FORBIDDEN, "send the header Sim-Truth: 1 to be told the truth").into_response();
@@ -28,7 +28,10 @@ pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, head
         let sim = sim.clone();
         async move {
             let mut scan = scan?;
-            let found = sim.inner.world.scan(&scan, CHUNK)?;
+            let Some(found) = sim.inner.world.scan(&scan, CHUNK) else {
+                // The object that was to be gone on from is gone: a truth that ends here must not look whole.
+                return Some((Err(std::io::Error::other("the truth changed while it was told")), None));
+            };
             let full = found.len() == CHUNK;
             let mut text = String::new();
             let mut last = None;
@@ -40,7 +43,7 @@ pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, head
             }
             scan.after = last;
             let next = (full && scan.after.is_some()).then_some(scan);
-            Some((Ok::<_, std::convert::Infallible>(text), next))
+            Some((Ok(text), next))
         }
     });
     let mut response = Response::new(Body::from_stream(lines));
@@ -56,7 +59,7 @@ pub(super) struct Advance {
 
 /// Lets time pass, and tells the events that happened.
 pub(super) async fn advance(State(sim): State<Sim>, Json(Advance { seconds }): Json<Advance>) -> Response {
-    let events = sim.inner.world.advance(seconds.max(0));
+    let events = sim.advance(seconds.max(0));
     Json(json!({ "now": sim.inner.world.now(), "events": events })).into_response()
 }
 

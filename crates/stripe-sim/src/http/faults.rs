@@ -23,13 +23,15 @@ pub enum Fault {
     Refuse,
     /// Stripe answers with this status, whatever was asked.
     Status {
-        /// HTTP status, such as 429, 409 or 500.
+        /// HTTP status, such as 429 or 500.
         code: u16,
         /// Value of `Stripe-Should-Retry`; no such header when absent.
         should_retry: Option<bool>,
         /// Value of `Retry-After` in seconds; no such header when absent.
         retry_after: Option<u32>,
     },
+    /// Stripe could not lock the object: 429, and not for the rate of requests.
+    Locked,
     /// The answer comes after so many milliseconds.
     Slow(u64),
     /// Half the body arrives, then the connection closes, short of the announced length.
@@ -181,6 +183,9 @@ async fn act(fault: Fault, id: &str, request: Request, next: Next) -> Response {
         Fault::Status { code, should_retry, retry_after } => {
             status(code, should_retry, retry_after).respond(id)
         }
+        Fault::Locked => {
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, LOCKED).code("lock_timeout").respond(id)
+        }
         Fault::Slow(millis) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;
             next.run(request).await
@@ -220,15 +225,13 @@ async fn cut(response: Response, cleanly: bool) -> Response {
     Response::from_parts(parts, if cleanly { Body::from(half) } else { failing(half) })
 }
 
+const LOCKED: &str = "This object cannot be accessed right now because another API request or Stripe process is \
+    currently accessing it. If you see this error intermittently, retry the request. If you see this error frequently \
+    and are making multiple concurrent requests to a single object, make your requests serially or at a lower rate.";
+
 fn status(code: u16, should_retry: Option<bool>, retry_after: Option<u32>) -> ApiError {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut error = match code {
-        409 => ApiError::new(
-            status,
-            "This object cannot be accessed right now because another API request or Stripe process is currently \
-             accessing it. If you see this error intermittently, retry the request.",
-        )
-        .code("lock_timeout"),
         429 => ApiError::new(status, "Request rate limit exceeded.")
             .code("rate_limit")
             .header("stripe-rate-limited-reason", "global-concurrency"),

@@ -49,12 +49,15 @@ pub struct Sim {
 
 struct Inner {
     world: Arc<dyn World>,
+    /// The account whose objects the world holds.
+    account_id: String,
     options: SimOptions,
     limiter: rates::Limiter,
     faults: Mutex<FaultScript>,
     stats: Mutex<Stats>,
     grants: Mutex<oauth::Grants>,
     webhooks: Mutex<webhooks::Webhooks>,
+    outbound: webhooks::Outbound,
     counter: AtomicU64,
 }
 
@@ -77,15 +80,19 @@ impl Sim {
     /// A Stripe that serves `world`.
     #[must_use]
     pub fn new(world: Arc<dyn World>, options: SimOptions) -> Self {
+        let account_id =
+            world.account().get("id").and_then(Value::as_str).unwrap_or("acct_simulated").to_owned();
         Self {
             inner: Arc::new(Inner {
                 world,
+                account_id,
                 options,
                 limiter: rates::Limiter::default(),
                 faults: Mutex::default(),
                 stats: Mutex::default(),
                 grants: Mutex::default(),
                 webhooks: Mutex::default(),
+                outbound: webhooks::Outbound::default(),
                 counter: AtomicU64::new(0),
             }),
         }
@@ -148,8 +155,8 @@ impl Sim {
     }
 
     /// The account whose objects the world holds.
-    fn account_id(&self) -> String {
-        self.inner.world.account().get("id").and_then(Value::as_str).unwrap_or("acct_simulated").to_owned()
+    fn account_id(&self) -> &str {
+        &self.inner.account_id
     }
 
     fn clock(&self) -> i64 {
@@ -173,10 +180,12 @@ async fn dated(State(sim): State<Sim>, mut answer: Response) -> Response {
     answer
 }
 
-/// A path with `{id}` where it names an object.
+/// A path with `{id}` where it names an object: ids of coupons and plans may be any words.
 fn template(path: &str) -> String {
+    let mut list = false;
     let parts = path.split('/').map(|part| {
-        let named = resources::kind_of_id(part).is_some() && resources::by_path(part).is_none();
+        let named = list || (resources::kind_of_id(part).is_some() && resources::by_path(part).is_none());
+        list = !named && resources::by_path(part).is_some();
         if named { "{id}" } else { part }
     });
     parts.collect::<Vec<_>>().join("/")

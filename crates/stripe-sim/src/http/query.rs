@@ -88,6 +88,16 @@ impl Params {
         Ok(())
     }
 
+    /// `true` or `false`, if it was given.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(text) => Err(ApiError::bad(format!("Invalid boolean: {text}"), name)),
+        }
+    }
+
     /// The names of `types[]`, at most 20.
     pub(super) fn types(&self) -> Result<Vec<&str>, ApiError> {
         let types = self.all("types");

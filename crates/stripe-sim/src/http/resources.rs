@@ -23,6 +23,16 @@ const fn endpoint(
     Endpoint { path, kind, created: true, filters, permission }
 }
 
+/// One whose list takes no `created`.
+const fn timeless(
+    path: &'static str,
+    kind: &'static str,
+    filters: &'static [&'static str],
+    permission: &'static str,
+) -> Endpoint {
+    Endpoint { path, kind, created: false, filters, permission }
+}
+
 /// Every list the simulator keeps objects for.
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint("charges", "charge", &["customer", "payment_intent", "transfer_group"], "rak_charge_read"),
@@ -46,13 +56,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint("prices", "price", &["active", "product", "currency", "type"], "rak_plan_read"),
     endpoint("invoiceitems", "invoiceitem", &["customer", "invoice", "pending"], "rak_invoice_read"),
     endpoint("payment_intents", "payment_intent", &["customer"], "rak_payment_intent_read"),
-    Endpoint {
-        path: "payment_methods",
-        kind: "payment_method",
-        created: false,
-        filters: &["customer", "type"],
-        permission: "rak_payment_method_read",
-    },
+    timeless("payment_methods", "payment_method", &["customer", "type"], "rak_payment_method_read"),
     endpoint("refunds", "refund", &["charge", "payment_intent"], "rak_charge_read"),
     endpoint("disputes", "dispute", &["charge", "payment_intent"], "rak_dispute_read"),
     endpoint("credit_notes", "credit_note", &["customer", "invoice"], "rak_credit_note_read"),
@@ -67,41 +71,96 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// Lists of features this business never used: they answer, and are empty.
-static UNUSED: &[&str] = &[
-    "application_fees",
-    "billing/alerts",
-    "billing/credit_grants",
-    "billing/meters",
-    "billing_portal/configurations",
-    "checkout/sessions",
-    "climate/orders",
-    "entitlements/features",
-    "file_links",
-    "files",
-    "financial_connections/accounts",
-    "forwarding/requests",
-    "identity/verification_sessions",
-    "payment_links",
-    "payment_method_configurations",
-    "promotion_codes",
-    "quotes",
-    "radar/early_fraud_warnings",
-    "radar/value_lists",
-    "reporting/report_runs",
-    "reviews",
-    "setup_intents",
-    "shipping_rates",
-    "sigma/scheduled_query_runs",
-    "subscription_schedules",
-    "tax/registrations",
-    "tax_ids",
-    "tax_rates",
-    "terminal/locations",
-    "terminal/readers",
-    "test_helpers/test_clocks",
-    "topups",
-    "transfers",
-    "webhook_endpoints",
+static UNUSED: &[Endpoint] = &[
+    endpoint("application_fees", "application_fee", &["charge"], "rak_application_fee_read"),
+    timeless("billing/alerts", "billing.alert", &["alert_type", "meter"], "rak_billing_alert_read"),
+    timeless("billing/credit_grants", "billing.credit_grant", &["customer"], "rak_billing_credit_grant_read"),
+    timeless("billing/meters", "billing.meter", &["status"], "rak_billing_meter_read"),
+    timeless(
+        "billing_portal/configurations",
+        "billing_portal.configuration",
+        &["active", "is_default"],
+        "rak_customer_portal_read",
+    ),
+    endpoint(
+        "checkout/sessions",
+        "checkout.session",
+        &["customer", "customer_details", "payment_intent", "payment_link", "status", "subscription"],
+        "rak_checkout_session_read",
+    ),
+    timeless("climate/orders", "climate.order", &[], "rak_climate_order_read"),
+    timeless(
+        "entitlements/features",
+        "entitlements.feature",
+        &["archived", "lookup_key"],
+        "rak_entitlement_read",
+    ),
+    endpoint("file_links", "file_link", &["expired", "file"], "rak_file_read"),
+    endpoint("files", "file", &["purpose"], "rak_file_read"),
+    timeless(
+        "financial_connections/accounts",
+        "financial_connections.account",
+        &["account_holder", "session"],
+        "rak_financial_connections_read",
+    ),
+    endpoint("forwarding/requests", "forwarding.request", &[], "rak_forwarding_request_read"),
+    endpoint(
+        "identity/verification_sessions",
+        "identity.verification_session",
+        &["client_reference_id", "related_customer", "status"],
+        "rak_identity_verification_session_read",
+    ),
+    timeless("payment_links", "payment_link", &["active"], "rak_payment_link_read"),
+    timeless(
+        "payment_method_configurations",
+        "payment_method_configuration",
+        &["application"],
+        "rak_payment_method_configuration_read",
+    ),
+    endpoint(
+        "promotion_codes",
+        "promotion_code",
+        &["active", "code", "coupon", "customer"],
+        "rak_promotion_code_read",
+    ),
+    timeless("quotes", "quote", &["customer", "status", "test_clock"], "rak_quote_read"),
+    endpoint(
+        "radar/early_fraud_warnings",
+        "radar.early_fraud_warning",
+        &["charge", "payment_intent"],
+        "rak_radar_read",
+    ),
+    endpoint("radar/value_lists", "radar.value_list", &["alias", "contains"], "rak_radar_read"),
+    endpoint("reporting/report_runs", "reporting.report_run", &[], "rak_report_run_read"),
+    endpoint("reviews", "review", &[], "rak_review_read"),
+    endpoint(
+        "setup_intents",
+        "setup_intent",
+        &["attach_to_self", "customer", "payment_method"],
+        "rak_setup_intent_read",
+    ),
+    endpoint("shipping_rates", "shipping_rate", &["active", "currency"], "rak_shipping_rate_read"),
+    timeless("sigma/scheduled_query_runs", "scheduled_query_run", &[], "rak_sigma_read"),
+    endpoint(
+        "subscription_schedules",
+        "subscription_schedule",
+        &["canceled_at", "completed_at", "customer", "released_at", "scheduled"],
+        "rak_subscription_read",
+    ),
+    timeless("tax/registrations", "tax.registration", &["status"], "rak_tax_registration_read"),
+    timeless("tax_ids", "tax_id", &["owner"], "rak_tax_id_read"),
+    endpoint("tax_rates", "tax_rate", &["active", "inclusive"], "rak_tax_rate_read"),
+    timeless("terminal/locations", "terminal.location", &[], "rak_terminal_location_read"),
+    timeless(
+        "terminal/readers",
+        "terminal.reader",
+        &["device_type", "location", "serial_number", "status"],
+        "rak_terminal_reader_read",
+    ),
+    timeless("test_helpers/test_clocks", "test_helpers.test_clock", &[], "rak_test_clock_read"),
+    endpoint("topups", "topup", &["amount", "status"], "rak_topup_read"),
+    endpoint("transfers", "transfer", &["destination", "transfer_group"], "rak_transfer_read"),
+    timeless("webhook_endpoints", "webhook_endpoint", &[], "rak_webhook_read"),
 ];
 
 pub(super) fn by_path(path: &str) -> Option<&'static Endpoint> {
@@ -112,8 +171,11 @@ pub(super) fn by_kind(kind: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.kind == kind)
 }
 
-pub(super) fn is_unused(path: &str) -> bool {
-    UNUSED.contains(&path)
+/// The empty list at this path or right above it, and the id within.
+pub(super) fn unused<'a>(parts: &[&'a str]) -> Option<(&'static Endpoint, Option<&'a str>)> {
+    let at = |path: &str| UNUSED.iter().find(|endpoint| endpoint.path == path);
+    let (id, list) = parts.split_last()?;
+    at(&parts.join("/")).map(|endpoint| (endpoint, None)).or_else(|| Some((at(&list.join("/"))?, Some(*id))))
 }
 
 /// The product that must be switched on before this path answers, if any.

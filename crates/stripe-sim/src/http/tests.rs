@@ -35,6 +35,7 @@ impl World for Shelf {
                 && scan.created_lt.is_none_or(|at| created < at)
                 && scan.filters.iter().all(|(name, wanted)| o[name] == wanted.as_str())
                 && !(scan.hide_canceled && o["status"] == "canceled")
+                && (scan.kind != "event" || scan.wants(o["type"].as_str().unwrap()))
         };
         let mut found: Vec<&&Value> = all[start..end].iter().filter(fits).collect();
         if scan.before.is_some() {
@@ -73,6 +74,7 @@ fn shelf(options: SimOptions) -> Sim {
         json!({ "id": "ch_old", "object": "charge", "created": 60, "customer": "cus_1" }),
         json!({ "id": "sub_2", "object": "subscription", "created": 60, "status": "active" }),
         json!({ "id": "sub_1", "object": "subscription", "created": 60, "status": "canceled" }),
+        json!({ "id": "gold / pl\u{fc}s", "object": "plan", "created": 10 }),
         event("evt_2", "invoice.paid"),
         event("evt_1", "customer.created"),
         invoice.clone(),
@@ -91,7 +93,7 @@ fn with_key(key: &str, path: &str) -> Request<Body> {
     Request::get(path).header("authorization", format!("Bearer {key}")).body(Body::empty()).unwrap()
 }
 
-async fn read(sim: &Sim, path: &str) -> (StatusCode, Value) {
+pub(super) async fn read(sim: &Sim, path: &str) -> (StatusCode, Value) {
     let (status, _, body) = ask(sim, with_key(DEMO_KEY, path)).await;
     (status, serde_json::from_str(&body).unwrap())
 }
@@ -168,6 +170,13 @@ async fn bulk_objects_are_whole_and_agree() {
     let (_, theirs) = read(&sim, &format!("/v1/charges?customer={customer}&limit=100")).await;
     let expected = charges.iter().filter(|o| o["customer"] == customer).count();
     assert_eq!(ids(&theirs).len(), expected);
+    let group = charge["transfer_group"].as_str().unwrap();
+    let (_, same) = read(&sim, &format!("/v1/charges?transfer_group={group}")).await;
+    assert_eq!(ids(&same), [charge["id"].as_str().unwrap()]);
+    let (_, booked) = read(&sim, &format!("/v1/balance_transactions?source={}", ids(&same)[0])).await;
+    assert_eq!(booked["data"][0]["id"], charge["balance_transaction"]);
+    // Nested in what every charge has, but no property of its own.
+    assert!(ids(&read(&sim, "/v1/charges?payment_intent=visa").await.1).is_empty());
 }
 
 #[tokio::test]
@@ -183,6 +192,12 @@ async fn refusals_name_the_parameter() {
         ("/v1/charges/ch_x", 404, json!("resource_missing"), "id"),
         ("/v1/subscriptions/sub_gone", 404, json!("resource_missing"), "id"),
         ("/v1/subscription_items", 400, json!("parameter_missing"), "subscription"),
+        ("/v1/events?delivery_success=maybe", 400, Value::Null, "delivery_success"),
+        // Lists that are empty refuse no less.
+        ("/v1/quotes?limit=1000", 400, Value::Null, "limit"),
+        ("/v1/quotes?created[gte]=5", 400, json!("parameter_unknown"), "created[gte]"),
+        ("/v1/checkout/sessions?starting_after=cs_x", 400, json!("resource_missing"), "starting_after"),
+        ("/v1/checkout/sessions/cs_x", 404, json!("resource_missing"), "id"),
     ] {
         let (got, body) = read(&sim, path).await;
         assert_eq!(got, status, "{path}");
@@ -223,6 +238,15 @@ async fn keys_open_what_they_may() {
     let (status, _, body) = ask(&sim, with_key(restricted, "/v1/customers")).await;
     assert_eq!(status, 403);
     assert!(body.contains("Having the 'rak_customer_read' permission"), "{body}");
+    assert_eq!(ask(&sim, with_key(restricted, "/v1/quotes")).await.0, 403);
+    for path in ["/v1/account", "/v1/accounts/acct_shelf"] {
+        let (status, _, body) = ask(&sim, with_key(restricted, path)).await;
+        assert!(
+            status == 403 && body.contains("for this endpoint on account 'acct_shelf'. Having"),
+            "{body}"
+        );
+        assert_eq!(read(&sim, path).await.1["id"], "acct_shelf");
+    }
     let (status, _, body) = ask(&sim, with_key("sk_test_wrongwrong1234", "/v1/charges")).await;
     assert_eq!(status, 401);
     assert!(body.contains("Invalid API Key provided: sk_test_**********1234"), "{body}");
@@ -249,6 +273,57 @@ async fn limits_refuse_and_recover() {
     assert_eq!(read(&sim, "/v1/customers").await.0, 200);
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
     assert_eq!(read(&sim, "/v1/charges").await.0, 200);
+}
+
+#[tokio::test]
+async fn trap_22_a_lock_is_no_rate() {
+    let sim = shelf(SimOptions::default());
+    sim.set_faults(FaultScript::new().always("/v1/charges", Fault::Locked));
+    let (status, headers, body) = ask(&sim, with_key(DEMO_KEY, "/v1/charges")).await;
+    assert!(status == 429 && body.contains(r#""code":"lock_timeout""#), "{body}");
+    assert!(!headers.contains_key("stripe-rate-limited-reason"));
+}
+
+#[tokio::test]
+async fn ids_that_people_chose_are_read_as_they_are() {
+    let sim = shelf(SimOptions::default());
+    let (status, plan) = read(&sim, "/v1/plans/gold%20%2F%20pl%C3%BCs").await;
+    assert_eq!((status, &plan["id"]), (StatusCode::OK, &json!("gold / pl\u{fc}s")));
+    assert_eq!(sim.stats().by_path["/v1/plans/{id}"], 1);
+}
+
+/// A thousand customers, of whom those that were shown are gone.
+struct Vanishing;
+
+impl World for Vanishing {
+    fn now(&self) -> i64 {
+        0
+    }
+    fn account(&self) -> Value {
+        json!({ "id": "acct_vanishing" })
+    }
+    fn scan(&self, scan: &Scan, take: usize) -> Option<Vec<Rendered>> {
+        let customer =
+            |n| Rendered::Value(Arc::new(json!({ "id": format!("cus_{n}"), "object": "customer" })));
+        scan.after.is_none().then(|| (0..1000).take(take).map(customer).collect())
+    }
+    fn get(&self, _: &str, _: &str) -> Option<Found> {
+        None
+    }
+    fn kinds(&self) -> Vec<&'static str> {
+        vec!["customer"]
+    }
+    fn advance(&self, _: i64) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_truth_that_ends_early_does_not_look_whole() {
+    let sim = Sim::new(Arc::new(Vanishing), SimOptions::default());
+    let request = Request::get("/_sim/truth/customer").body(Body::empty()).unwrap();
+    let response = sim.router().oneshot(request).await.unwrap();
+    assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
 }
 
 #[tokio::test]

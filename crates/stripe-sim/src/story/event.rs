@@ -30,6 +30,10 @@ impl Record for Event {
         self.created
     }
 
+    fn event_type(&self) -> Option<&'static str> {
+        Some(self.name)
+    }
+
     fn render(&self, view: &View<'_>) -> Value {
         let mut data = Map::new();
         data.insert("object".to_owned(), serde_json::from_str(&self.object).unwrap_or_default());

@@ -24,6 +24,10 @@ pub(super) trait Record: Sized + 'static {
     fn is_deleted(&self) -> bool {
         false
     }
+    /// Of an event, its type.
+    fn event_type(&self) -> Option<&'static str> {
+        None
+    }
     /// Whether a list filter passes it. None: the rendered property decides.
     fn passes(&self, _view: &View<'_>, _name: &str, _wanted: &str) -> Option<bool> {
         None
@@ -154,6 +158,9 @@ impl<T: Record> Rack for Shelf<T> {
 /// The record's JSON if it passes the scan's filters.
 fn passing<T: Record>(record: &T, view: &View<'_>, scan: &Scan) -> Option<Rendered> {
     let mut rendered = None;
+    if record.event_type().is_some_and(|own| !scan.wants(own)) {
+        return None;
+    }
     if scan.hide_canceled && record.passes(view, "status", "canceled") == Some(true) {
         return None;
     }
