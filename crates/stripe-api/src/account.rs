@@ -2,6 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::StripeError;
+
+/// Opens `/v1/account` to a restricted key.
+const PERMISSION: &str = "rak_accounts_kyc_basic_read";
+
 /// The account that a key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -15,15 +20,6 @@ pub struct Account {
     pub default_currency: Option<String>,
     /// Its time zone, "Europe/Berlin".
     pub time_zone: Option<String>,
-}
-
-impl Account {
-    /// The account that a message of Stripe's names; nothing else is known of it.
-    pub(crate) fn named_in(message: &str) -> Option<Self> {
-        let words = message.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        let id = words.filter(|word| word.len() > "acct_".len()).find(|word| word.starts_with("acct_"))?;
-        Some(Self { id: id.to_owned(), name: None, country: None, default_currency: None, time_zone: None })
-    }
 }
 
 /// `/v1/account` as Stripe sends it.
@@ -63,16 +59,68 @@ impl From<Wire> for Account {
     }
 }
 
+impl Account {
+    /// What a refusal to show the account tells all the same.
+    ///
+    /// Restricted keys without a permission of their own are answered "The provided key 'rk_...' does not have the
+    /// required permissions for this endpoint on account 'acct_...'. Having the 'rak_...' permission would allow this
+    /// request to continue.": <https://github.com/stripe/stripe-node/issues/2246>, and without a permission that would
+    /// do <https://github.com/dj-stripe/dj-stripe/pull/1131>. Other refusals name accounts too, but not the key's own.
+    pub(crate) fn from_refusal(message: String) -> Result<Self, StripeError> {
+        if !message.contains("required permissions") {
+            return Err(StripeError::Forbidden { message });
+        }
+        match named(&message, "acct_") {
+            Some(id) => Ok(Self { id, name: None, country: None, default_currency: None, time_zone: None }),
+            None => {
+                let permission = named(&message, "rak_").unwrap_or_else(|| PERMISSION.to_owned());
+                let message = format!(
+                    "the key may not tell whose account it is; give it the permission '{permission}'. Stripe said: {message}"
+                );
+                Err(StripeError::Forbidden { message })
+            }
+        }
+    }
+}
+
+/// The first word in `message` that begins with `prefix`, unless it is masked.
+fn named(message: &str, prefix: &str) -> Option<String> {
+    let of_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '*';
+    let word = message.split(|letter| !of_word(letter)).find(|word| word.starts_with(prefix))?;
+    let rest = word.strip_prefix(prefix)?;
+    let whole = |letter: char| letter.is_ascii_alphanumeric() || (letter == '_' && prefix == "rak_");
+    (!rest.is_empty() && rest.chars().all(whole)).then(|| word.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(on: &str, end: &str) -> Result<Account, StripeError> {
+        let message = format!(
+            "The provided key '[key]' does not have the required permissions for this endpoint{on}. {end}"
+        );
+        Account::from_refusal(message)
+    }
+
     #[test]
-    fn trap_23_a_refusal_names_the_account() {
-        let refusal = "The provided key 'rk_test_*****1234' does not have the required permissions for this endpoint \
-            on account 'acct_1Nv0FGQ9RKHgCVdK'. Having the 'rak_accounts_kyc_basic_read' permission would allow this \
-            request to continue.";
-        assert_eq!(Account::named_in(refusal).unwrap().id, "acct_1Nv0FGQ9RKHgCVdK");
-        assert_eq!(Account::named_in("No such account: acct_"), None);
+    fn trap_23_a_refusal_tells_whose_account_it_is() {
+        let end =
+            "Having the 'rak_accounts_kyc_id_numbers_read' permission would allow this request to continue.";
+        let account = refused(" on account 'acct_1PJBLEBBLEfV'", end).unwrap();
+        assert_eq!((account.id.as_str(), account.name), ("acct_1PJBLEBBLEfV", None));
+        for nobody in ["", " on account 'acct_ABC***'", " on account 'acct_'"] {
+            let error = refused(nobody, end).unwrap_err().to_string();
+            assert!(error.contains("the permission 'rak_accounts_kyc_id_numbers_read'"), "{error}");
+            let error = refused(nobody, "").unwrap_err().to_string();
+            assert!(error.contains(PERMISSION), "{error}");
+        }
+    }
+
+    #[test]
+    fn trap_27_an_account_that_is_not_open_is_not_the_keys_own() {
+        let message = "The provided key '[key]' does not have access to account 'acct_1' (or that account does not \
+                       exist). Application access may have been revoked.";
+        assert!(Account::from_refusal(message.to_owned()).is_err());
     }
 }

@@ -18,9 +18,16 @@ use url::Url;
 use crate::{
     API_VERSION, Account, Clock, Rates, Retry, StripeError,
     account::Wire,
-    budget::{Budget, endpoint},
-    error::Headers,
+    budget::Budget,
+    endpoint::endpoint,
+    error::{Headers, Obstacle},
+    transport::{check_address, network, transport, whole},
 };
+
+/// How long an answer may take, to its last byte.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How large an answer may be: a page of a hundred objects is a few hundred kilobytes.
+const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Whom to ask, and how.
 #[derive(Debug, Clone)]
@@ -81,6 +88,7 @@ struct Inner {
     /// The last time given, in microseconds.
     last: AtomicI64,
     requests: AtomicU64,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Stripe {
@@ -93,12 +101,17 @@ impl Stripe {
     /// Nothing is sent yet.
     ///
     /// # Errors
-    /// When this machine cannot make TLS connections.
+    /// When this machine cannot make TLS connections, or a live key would travel without.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StripeError> {
+        Self::patient(config, clock, PATIENCE)
+    }
+
+    fn patient(config: Config, clock: Arc<dyn Clock>, patience: Duration) -> Result<Self, StripeError> {
+        check_address(&config.api_url, &config.key)?;
         let http = transport()?;
         let budget = Budget::new(config.rates);
         let (last, requests) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, last, requests }) })
+        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, last, requests, patience }) })
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -110,18 +123,10 @@ impl Stripe {
         let endpoint = endpoint(path);
         let mut attempt = 1;
         loop {
-            let place = self.inner.budget.admit(&endpoint).await;
-            let error = match self.once(path, query).await {
-                Ok(answer) => {
-                    self.inner.budget.answered(&endpoint);
-                    return Ok(answer);
-                }
+            let error = match self.once(path, query, &endpoint).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let StripeError::RateLimited { reason, after } = &error {
-                self.inner.budget.refused(&endpoint, reason, place.departed, *after);
-            }
-            drop(place);
             let pause = match error.retry() {
                 Retry::Never => return Err(error),
                 Retry::After(_) | Retry::Backoff if attempt >= policy.attempts => return Err(error),
@@ -134,23 +139,19 @@ impl Stripe {
         }
     }
 
-    /// The account that the key belongs to.
-    ///
-    /// A restricted key need not be allowed to read it: Stripe's refusal names the account all the same ("... does not
-    /// have the required permissions for this endpoint on account 'acct_...'"), and that is enough to connect.
+    /// The account that the key belongs to: only its id when a restricted key may not read more.
     ///
     /// # Errors
     /// As [`Stripe::get`]; a key that Stripe refuses is [`StripeError::Unauthorized`].
     pub async fn account(&self) -> Result<Account, StripeError> {
-        let answer = match self.get("/v1/account", &[]).await {
-            Ok(answer) => answer,
-            Err(StripeError::Forbidden { message }) => {
-                return Account::named_in(&message).ok_or(StripeError::Forbidden { message });
+        match self.get("/v1/account", &[]).await {
+            Ok(answer) => {
+                let wire: Wire = serde_json::from_slice(&answer.body).map_err(StripeError::Answer)?;
+                Ok(wire.into())
             }
-            Err(error) => return Err(error),
-        };
-        let wire: Wire = serde_json::from_slice(&answer.body).map_err(StripeError::Answer)?;
-        Ok(wire.into())
+            Err(StripeError::Forbidden { message }) => Account::from_refusal(message),
+            Err(error) => Err(error),
+        }
     }
 
     /// Requests sent so far, repeated ones too.
@@ -175,7 +176,21 @@ impl Stripe {
         self.inner.last.fetch_max(micros, Ordering::Relaxed);
     }
 
-    async fn once(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
+    /// Asks once, when it may, and tells the budget.
+    async fn once(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
+        let place = self.inner.budget.admit(endpoint).await;
+        let patience = self.inner.patience;
+        let answer = tokio::time::timeout(patience, self.send(path, query)).await;
+        let answer = answer.unwrap_or_else(|_| Err(Obstacle::Slow(patience).into()));
+        match &answer {
+            Ok(_) => place.answered(),
+            Err(StripeError::RateLimited { reason, after }) => place.refused(reason, *after),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn send(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
         let Inner { http, config, requests, .. } = &*self.inner;
         requests.fetch_add(1, Ordering::Relaxed);
         let sent_at = self.now();
@@ -191,35 +206,13 @@ impl Stripe {
         let answer = request.send().await.map_err(network)?;
         let status = answer.status();
         let headers = answer.headers().clone();
-        let body = answer.bytes().await.map_err(network)?;
+        let body = whole(answer, LARGEST).await?;
         if !status.is_success() {
             return Err(StripeError::from_answer(status.as_u16(), &body, &steering(&headers)));
         }
         let date = text(&headers, "date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
         Ok(Answer { body, sent_at, date: date.map(Into::into), request_id: text(&headers, "request-id") })
     }
-}
-
-/// Chooses what encrypts connections, for the whole process; once is enough, again is harmless.
-pub fn install_tls() {
-    let _installed_before = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// What carries requests: no redirects, since the key would go with them.
-pub(crate) fn transport() -> Result<reqwest::Client, StripeError> {
-    install_tls();
-    reqwest::Client::builder()
-        .user_agent(concat!("tallyhouse/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(|error| StripeError::Network { source: Box::new(error) })
-}
-
-/// The address stays out of the message: it can hold what people typed.
-fn network(error: reqwest::Error) -> StripeError {
-    StripeError::Network { source: Box::new(error.without_url()) }
 }
 
 fn steering(headers: &HeaderMap) -> Headers {
@@ -241,3 +234,6 @@ fn backoff(policy: RetryPolicy, attempt: u32) -> Duration {
     let half = doubled / 2;
     half + half * rand::rng().random_range(0..=100) / 100
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::{StripeError, client::transport, error::redacted};
+use crate::{
+    StripeError,
+    redact::redacted,
+    transport::{check_address, transport},
+};
 
 /// Stripe answers within a few seconds; somebody waits before a browser.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,8 +75,9 @@ impl Connect {
     /// Nothing is sent yet.
     ///
     /// # Errors
-    /// When this machine cannot make TLS connections.
+    /// When this machine cannot make TLS connections, or a live key would travel without.
     pub fn new(connect_url: Url, platform_key: SecretString) -> Result<Self, StripeError> {
+        check_address(&connect_url, &platform_key)?;
         Ok(Self { http: transport()?, connect_url, platform_key })
     }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::redact::redacted;
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
     /// Stripe could not be reached, or the connection broke.
-    #[error("could not reach Stripe; check the network and the configured address")]
+    #[error("{}", advice(source.as_ref()))]
     Network {
         /// What the connection said.
         #[source]
@@ -29,7 +31,7 @@ pub enum StripeError {
         message: String,
     },
     /// The key or the account may not do this.
-    #[error("Stripe refused: {message}. Add the permission to the key if you need this table")]
+    #[error("Stripe refused: {message}. Add the permission to the key if you need it")]
     Forbidden {
         /// Stripe's words, without the key.
         message: String,
@@ -136,11 +138,13 @@ impl StripeError {
         let Problem { code, message, param } = Problem::read(body);
         let message = message.unwrap_or_else(|| format!("status {status}"));
         match status {
+            409 | 429 if headers.should_retry == Some(false) => {
+                Self::Server { status, should_retry: Some(false) }
+            }
             _ if code.as_deref() == Some("lock_timeout") => Self::LockTimeout,
             _ if headers.should_retry == Some(true) && status != 429 => {
                 Self::Server { status, should_retry: Some(true) }
             }
-            429 if headers.should_retry == Some(false) => Self::Server { status, should_retry: Some(false) },
             429 => {
                 let reason = headers.reason.clone().unwrap_or_else(|| "rate".to_owned());
                 Self::RateLimited { reason, after: headers.after }
@@ -151,6 +155,29 @@ impl StripeError {
             409 | 500.. => Self::Server { status, should_retry: headers.should_retry },
             _ => Self::Invalid { status, message, code, param },
         }
+    }
+}
+
+/// What stands between this machine and Stripe, besides the network.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Obstacle {
+    #[error("no whole answer within {} seconds", .0.as_secs())]
+    Slow(Duration),
+    #[error("{0}:// is not encrypted")]
+    Plain(String),
+}
+
+fn advice(source: &(dyn std::error::Error + Send + Sync + 'static)) -> &'static str {
+    match source.downcast_ref::<Obstacle>() {
+        Some(Obstacle::Slow(_)) => "Stripe took too long to answer",
+        Some(Obstacle::Plain(_)) => "a live key is sent over https only; change the configured address",
+        None => "could not reach Stripe; check the network and the configured address",
+    }
+}
+
+impl From<Obstacle> for StripeError {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Network { source: Box::new(obstacle) }
     }
 }
 
@@ -182,18 +209,6 @@ impl Problem {
     }
 }
 
-/// Stripe's words without keys: it echoes parts of them.
-pub(crate) fn redacted(message: &str) -> String {
-    const KEYS: [&str; 4] = ["sk_", "rk_", "pk_", "whsec_"];
-    // Short enough to be part of a permission's name: these count at the beginning of a word only.
-    const CODES: [&str; 2] = ["ac_", "rt_"];
-    let bare = |word: &str| word.trim_start_matches(|letter: char| !letter.is_alphanumeric()).to_owned();
-    let is_key = |word: &str| {
-        KEYS.iter().any(|key| word.contains(key)) || CODES.iter().any(|code| bare(word).starts_with(code))
-    };
-    message.split(' ').map(|word| if is_key(word) { "[key]" } else { word }).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +234,9 @@ mod tests {
         assert_eq!(error(429, "{}", &after).retry(), Retry::After(Duration::from_secs(3)));
         let lock = r#"{"error":{"code":"lock_timeout"}}"#;
         assert!(matches!(error(429, lock, &Headers::default()), StripeError::LockTimeout));
+        let no = Headers { should_retry: Some(false), ..Headers::default() };
+        assert_eq!(error(429, lock, &no).retry(), Retry::Never);
+        assert_eq!(error(409, lock, &no).retry(), Retry::Never);
     }
 
     #[test]

@@ -7,17 +7,22 @@ mod account;
 mod budget;
 mod client;
 mod connect;
+mod endpoint;
 mod error;
 mod key;
+mod lane;
+mod redact;
+mod transport;
 
 use chrono::{DateTime, Utc};
 
 pub use account::Account;
 pub use budget::Rates;
-pub use client::{Answer, Config, RetryPolicy, Stripe, install_tls};
+pub use client::{Answer, Config, RetryPolicy, Stripe};
 pub use connect::{Connect, ConnectError, Grant};
 pub use error::{Retry, StripeError};
 pub use key::{BadKey, KeyKind, Mode};
+pub use transport::install_tls;
 
 /// The API version that every request asks for; the catalogue is made from the same one.
 pub const API_VERSION: &str = "2026-10-28.endive";

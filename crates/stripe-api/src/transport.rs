@@ -1,0 +1,83 @@
+//! What carries requests and answers.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use secrecy::SecretString;
+use serde::de::Error;
+use url::{Host, Url};
+
+use crate::{KeyKind, Mode, StripeError, error::Obstacle};
+
+/// Chooses what encrypts connections, for the whole process; once is enough, again is harmless.
+pub fn install_tls() {
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What carries requests: no redirects, since the key would go with them.
+pub(crate) fn transport() -> Result<reqwest::Client, StripeError> {
+    install_tls();
+    reqwest::Client::builder()
+        .user_agent(concat!("tallyhouse/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(|error| StripeError::Network { source: Box::new(error) })
+}
+
+/// Passes addresses that a key may be sent to: a live one leaves this machine only encrypted.
+pub(crate) fn check_address(address: &Url, key: &SecretString) -> Result<(), StripeError> {
+    let live = KeyKind::parse(key).is_ok_and(|kind| kind.mode == Mode::Live);
+    let here = match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    if live && !here && address.scheme() != "https" {
+        return Err(Obstacle::Plain(address.scheme().to_owned()).into());
+    }
+    Ok(())
+}
+
+/// The whole body, if it is not larger than allowed.
+pub(crate) async fn whole(mut answer: reqwest::Response, largest: usize) -> Result<Bytes, StripeError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(network)? {
+        if body.len() + chunk.len() > largest {
+            let message = format!("it is larger than {} MiB", largest / 1024 / 1024);
+            return Err(StripeError::Answer(serde_json::Error::custom(message)));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The address stays out of the message: it can hold what people typed.
+pub(crate) fn network(error: reqwest::Error) -> StripeError {
+    StripeError::Network { source: Box::new(error.without_url()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_keys_leave_this_machine_only_encrypted() {
+        let passes = |address: &str, key: &str| {
+            check_address(&address.parse().unwrap(), &SecretString::from(key.to_owned()))
+        };
+        for key in ["sk_live_1", "rk_live_1"] {
+            for fine in ["https://api.stripe.com", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"]
+            {
+                assert!(passes(fine, key).is_ok(), "{fine}");
+            }
+            for bad in ["http://api.stripe.com", "http://10.0.0.1", "http://localhost.example.com"] {
+                let error = passes(bad, key).unwrap_err().to_string();
+                assert!(error.contains("https only"), "{error}");
+            }
+        }
+        assert!(passes("http://stripe-sim:12111", "sk_test_1").is_ok());
+    }
+}
