@@ -4,7 +4,6 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 use store::{How, OauthPurpose, OauthStateError, StoreError};
@@ -13,8 +12,8 @@ use super::{
     Admin, App, Refusal, Viewer,
     access::AccessError,
     connect::{Accepted, Joined, Purpose, about, join},
-    connections::reauthenticate,
-    error::Told,
+    connections::{self, reauthenticate},
+    page::{Flash, Tone},
     sign_in::audit,
     words::sentence,
 };
@@ -30,7 +29,7 @@ pub(super) struct Answer {
     error_description: String,
 }
 
-/// Why there is no connection: a title, a sentence and where to try again.
+/// Why there is no connection: a title, sentences and where to try again.
 struct Failed {
     title: &'static str,
     sentence: String,
@@ -47,13 +46,14 @@ pub(super) async fn arrive(
         Ok(Joined { to, .. }) => Ok(Redirect::to(&to).into_response()),
         Err(Failed { title, sentence, again }) => {
             audit(&app, viewer.id(), "connection.refused", title).await?;
-            let told = Told {
-                title,
-                sentence: &sentence,
-                cause: "Nothing was connected and nothing was changed.",
-                way: (&again, "Try again"),
-            };
-            Err(Refusal::told(StatusCode::BAD_REQUEST, Some(&viewer), &told))
+            let text = format!("{sentence} Nothing was connected and nothing was changed.");
+            let way = Some((again, "Try again"));
+            connections::refuse(
+                &app,
+                &viewer,
+                Flash { tone: Tone::Bad, title: format!("{title}."), text, way },
+            )
+            .await
         }
     }
 }

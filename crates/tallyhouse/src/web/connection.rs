@@ -169,7 +169,7 @@ pub(super) async fn delete(
     let connection = known(&app, &viewer, &name).await?;
     if form.typed.trim() != connection.name {
         let text = format!("Type {} to delete it. Nothing was changed.", connection.name);
-        let flash = Flash { tone: Tone::Bad, title: "The name does not match.".to_owned(), text };
+        let flash = Flash { tone: Tone::Bad, title: "The name does not match.".to_owned(), text, way: None };
         return shown(&app, &viewer, connection, Tab::Settings, Some(flash)).await;
     }
     // The row first: a cycle looks for it when it begins, so none can begin behind the one that is stopped.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use store::{Connection, Status};
 
 use super::{
-    Admin, App, Refusal,
+    Admin, App, Refusal, Viewer,
     form::{Nothing, Posted},
     page::{Flash, Section, Shell, Tone, page},
     sign_in::audit,
@@ -75,18 +75,33 @@ pub(super) async fn list(
     Query(news): Query<News>,
 ) -> Result<Response, Refusal> {
     let connections = app.store.connections().await.map_err(Refusal::store)?;
+    let flash = flash(&news, &connections);
+    let mut shown = connections_page(&app, &viewer, connections, flash);
+    let running = shown.rows.iter().any(|row| row.running_for.is_some());
+    shown.shell.reread = running.then_some(15);
+    Ok(page(StatusCode::OK, &shown))
+}
+
+/// Shows every connection, and above them why there is not one more. It does not reread itself: its address is that of
+/// an answer that counts once.
+pub(super) async fn refuse(app: &App, viewer: &Viewer, why: Flash) -> Result<Response, Refusal> {
+    let connections = app.store.connections().await.map_err(Refusal::store)?;
+    Ok(page(StatusCode::BAD_REQUEST, &connections_page(app, viewer, connections, Some(why))))
+}
+
+fn connections_page(
+    app: &App,
+    viewer: &Viewer,
+    connections: Vec<Connection>,
+    flash: Option<Flash>,
+) -> ConnectionsPage {
     let running = |connection: &Connection| app.sync.running_since(&connection.name);
     let began: Vec<_> = connections.iter().map(running).collect();
-    let ribbon = ribbon(&app, &connections, &began);
-    let flash = flash(&news, &connections);
-    let rows = connections
-        .into_iter()
-        .zip(&began)
-        .map(|(connection, began)| row(&app, connection, *began))
-        .collect();
-    let mut shell = Shell::for_viewer(&viewer, Section::Connections, "Connections").with_flash(flash);
-    shell.reread = began.iter().any(Option::is_some).then_some(15);
-    Ok(page(StatusCode::OK, &ConnectionsPage { shell, ribbon, rows }))
+    let ribbon = ribbon(app, &connections, &began);
+    let rows =
+        connections.into_iter().zip(&began).map(|(connection, began)| row(app, connection, *began)).collect();
+    let shell = Shell::for_viewer(viewer, Section::Connections, "Connections").with_flash(flash);
+    ConnectionsPage { shell, ribbon, rows }
 }
 
 /// Begins an update of every connection that is not paused.
@@ -105,7 +120,7 @@ pub(super) async fn update_all(
 }
 
 /// Says why an update did not begin.
-pub(super) fn could_not_begin(viewer: &super::Viewer, why: &str) -> Refusal {
+pub(super) fn could_not_begin(viewer: &Viewer, why: &str) -> Refusal {
     let told = super::error::Told {
         title: "The update did not begin",
         sentence: why,
@@ -197,7 +212,7 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
             _ => format!("The first copy of {} has begun.", connection.name),
         };
         let tone = if news.note.is_empty() { Tone::Good } else { Tone::Attention };
-        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
+        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text, way: None });
     }
     if let Some(connection) = news.reconnected.as_ref().and_then(known) {
         let name = &connection.name;
@@ -208,7 +223,7 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
             }
             _ => (Tone::Good, format!("{name} goes on where it was.")),
         };
-        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text });
+        return Some(Flash { tone, title: "Connection Successful!".to_owned(), text, way: None });
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;
@@ -223,5 +238,5 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
         _ => (Tone::Neutral, ""),
     };
     let text = format!("Its tables stay in the warehouse, in the schema {deleted}.{access}");
-    Some(Flash { tone, title: "Connection deleted".to_owned(), text })
+    Some(Flash { tone, title: "Connection deleted".to_owned(), text, way: None })
 }

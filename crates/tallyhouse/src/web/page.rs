@@ -52,6 +52,8 @@ pub(super) struct Flash {
     pub(super) tone: Tone,
     pub(super) title: String,
     pub(super) text: String,
+    /// Address and words of what to do about it.
+    pub(super) way: Option<(String, &'static str)>,
 }
 
 /// The four meanings. Each is told by a word or an icon too.
