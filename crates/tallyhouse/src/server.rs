@@ -1,6 +1,6 @@
 //! A running installation: pages, socket, schedule; from its start to its end.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::TimeDelta;
@@ -31,6 +31,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Server {
     config: Config,
     listener: TcpListener,
+    socket: Option<local::Socket>,
     store: Arc<Store>,
     warehouse: Arc<DuckDb>,
     clock: Arc<dyn Clock>,
@@ -46,6 +47,8 @@ impl Server {
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let listen = config.server.listen;
         let warehouse = Arc::new(open_warehouse(&config)?);
+        // From now on no other command can open the warehouse, so they must be able to ask.
+        let socket = socket(&config);
         let store = Arc::new(open_store(&config).await?);
         let listener = TcpListener::bind(listen).await.with_context(|| {
             format!("could not listen on {listen}; choose another address with server.listen")
@@ -53,7 +56,8 @@ impl Server {
         let address = listener.local_addr().context("could not tell the address")?;
         let platform = config.platform()?;
         let settings = settings(&config, platform.as_ref(), address)?;
-        Ok(Self { config, listener, store, warehouse, clock: Arc::new(SystemClock), settings, platform })
+        let clock = Arc::new(SystemClock);
+        Ok(Self { config, listener, socket, store, warehouse, clock, settings, platform })
     }
 
     /// Where people reach the pages.
@@ -80,7 +84,7 @@ impl Server {
     ///
     /// # Errors
     /// When the pages cannot be served any more.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let updates = Updates::new(updates::Parts {
             store: Arc::clone(&self.store),
             warehouse: Arc::clone(&self.warehouse),
@@ -89,7 +93,9 @@ impl Server {
         })?;
         let app = self.app(&updates)?;
         let beside = TaskTracker::new();
-        beside.spawn(self.socket(updates.clone(), stop.clone()));
+        if let Some(socket) = self.socket.take() {
+            beside.spawn(self.answer(socket, updates.clone(), stop.clone()));
+        }
         beside.spawn(self.schedule(updates.clone(), stop.clone()));
         let served = pages(self.listener, app, &updates, &stop).await;
         stop.cancel();
@@ -117,11 +123,15 @@ impl Server {
         }))
     }
 
-    /// Without the socket the pages still work, so its failure ends nothing.
-    fn socket(&self, updates: Updates, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        let (path, warehouse): (PathBuf, _) = (self.config.socket_file(), Arc::clone(&self.warehouse));
+    fn answer(
+        &self,
+        socket: local::Socket,
+        updates: Updates,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let warehouse = Arc::clone(&self.warehouse);
         async move {
-            if let Err(error) = local::serve(&path, updates, warehouse, stop).await {
+            if let Err(error) = local::serve(socket, updates, warehouse, stop).await {
                 tracing::error!("other commands cannot ask this server: {error:#}");
             }
         }
@@ -131,6 +141,12 @@ impl Server {
         let minutes = self.config.updates.every_minutes;
         async move { updates.keep_schedule(minutes, stop).await }
     }
+}
+
+/// Without the socket the pages still work, so its failure ends nothing.
+fn socket(config: &Config) -> Option<local::Socket> {
+    let made = local::Socket::make(config.socket_file());
+    made.inspect_err(|error| tracing::error!("other commands cannot ask this server: {error:#}")).ok()
 }
 
 /// Serves the pages until `stop`. Running updates end first: pages that show them live end with them.

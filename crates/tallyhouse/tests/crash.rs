@@ -89,13 +89,3 @@ fn a_key_is_nowhere_in_what_is_said_or_stored() {
         assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()));
     }
 }
-
-#[test]
-fn misuse_is_two_and_nothing_connected_says_what_to_do() {
-    let data = tempfile::tempdir().unwrap();
-    let misuse = program("http://127.0.0.1:1", data.path(), &["sink"]).output().unwrap();
-    assert_eq!(misuse.status.code(), Some(2));
-    let nothing = program("http://127.0.0.1:1", data.path(), &["sync"]).output().unwrap();
-    assert_eq!(nothing.status.code(), Some(1));
-    assert!(said(&nothing).contains("tallyhouse connect stripe"), "{}", said(&nothing));
-}

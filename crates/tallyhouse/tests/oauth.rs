@@ -2,13 +2,12 @@
 //! half stored. `ui/refusals.mjs` does the walking and keeps pictures in `test-results`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::Arc,
-};
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/stripe.rs"]
+mod stripe;
+
+use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc};
 
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use stripe_sim::{
@@ -42,11 +41,8 @@ impl Stripe {
         stripe
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a server that ends with its test's runtime")]
     fn serve(&mut self, listener: TcpListener) {
-        let stop = CancellationToken::new();
-        let (sim, own) = (self.sim.clone(), stop.clone());
-        self.serving = Some((stop, tokio::spawn(async move { sim.serve(listener, own).await })));
+        self.serving = Some(stripe::serve(&self.sim, listener));
     }
 
     /// Does what the walk asks for.
@@ -84,41 +80,18 @@ async fn age_states(data: &Path) {
     assert!(aged.execute(&mut store).await.unwrap().rows_affected() > 0);
 }
 
-/// The program, serving. What it prints is kept open.
-struct Server(Child, Option<BufReader<ChildStdout>>);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().expect("the server can be ended");
-        self.0.wait().expect("the server ends");
-    }
-}
-
-/// The program with `platform_key` in its configuration, and where to set it up.
-fn serve(stripe: SocketAddr, platform_key: &str, data: &Path) -> (Server, String) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tallyhouse"));
-    program.arg("--data").arg(data).arg("serve").stdout(Stdio::piped());
-    for (name, value) in [
-        ("SERVER__LISTEN", "127.0.0.1:0"),
-        ("STRIPE__API_URL", &format!("http://{stripe}")),
-        ("STRIPE__CONNECT_URL", &format!("http://{stripe}")),
-        ("STRIPE__CLIENT_ID", DEMO_CLIENT_ID),
-        ("STRIPE__PLATFORM_KEY", platform_key),
-    ] {
-        program.env(format!("TALLYHOUSE__{name}"), value);
-    }
-    let mut server = Server(program.spawn().unwrap(), None);
-    let printed = server.1.insert(BufReader::new(server.0.stdout.take().unwrap()));
-    let setup = printed.lines().map(Result::unwrap).find(|line| line.contains("/setup")).unwrap();
-    let setup = setup.split(' ').next_back().unwrap().to_owned();
-    (server, setup)
-}
-
 /// Walks `cases` with an installation that has `platform_key` and a Stripe that knows `known_key`.
 async fn walk(platform_key: &str, known_key: &str, cases: &[&str]) {
     let mut stripe = Stripe::start(known_key).await;
     let data = tempfile::tempdir().unwrap();
-    let (_server, setup) = serve(stripe.address, platform_key, data.path());
+    let address = format!("http://{}", stripe.address);
+    let configured = [
+        ("STRIPE__API_URL", address.as_str()),
+        ("STRIPE__CONNECT_URL", address.as_str()),
+        ("STRIPE__CLIENT_ID", DEMO_CLIENT_ID),
+        ("STRIPE__PLATFORM_KEY", platform_key),
+    ];
+    let (_server, setup) = server::serve(data.path(), &configured);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut walk = tokio::process::Command::new("node")
         .args(["ui/refusals.mjs", &setup, "test-results/refusals"])

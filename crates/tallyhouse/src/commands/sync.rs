@@ -101,7 +101,9 @@ fn tell(name: &str, summary: &Summary, output: Output) -> anyhow::Result<()> {
     for table in &summary.tables {
         output.line(&format!("{:24} {:>16}", table.table, table.words()))?;
     }
-    output.line(&format!("{} rows in {} requests", summary.rows, summary.requests))?;
+    if !summary.tables.is_empty() {
+        output.line(&format!("{} rows in {} requests", summary.rows, summary.requests))?;
+    }
     if let (Some(why), Ending::Failed | Ending::Stopped) = (&summary.why, summary.ending) {
         output.remark(&format!("tallyhouse: {name}: {why}"));
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
-pub use server::serve;
+pub use server::{Socket, serve};
 
 use crate::{cli::Format, updates::Summary, web::ProgressView};
 

@@ -1,6 +1,6 @@
 //! The server's end.
 
-use std::{convert::Infallible, fs::Permissions, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{convert::Infallible, fs::Permissions, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use axum::{
@@ -30,22 +30,39 @@ struct Shared {
     reader: Reader,
 }
 
-/// Answers on the socket at `path` until `stop`.
+/// The socket of a server that is starting. Who asks before it serves waits.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Socket {
+    /// Makes the socket at `path`, for whoever has the warehouse open: one that is there is a dead server's.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make(path: PathBuf) -> anyhow::Result<Self> {
+        let _none = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("could not make the socket {}", path.display()))?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .context("could not make the socket private")?;
+        Ok(Self { path, listener })
+    }
+}
+
+/// Answers on the socket until `stop`.
 ///
 /// # Errors
-/// When the socket cannot be made.
+/// When the socket fails.
 pub async fn serve(
-    path: &Path,
+    socket: Socket,
     updates: Updates,
     warehouse: Arc<DuckDb>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // We have the warehouse open, so a socket that is there is a dead server's.
-    let _none = std::fs::remove_file(path);
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("could not make the socket {}", path.display()))?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600))
-        .context("could not make the socket private")?;
+    let Socket { path, listener } = socket;
     let shared = Shared { updates, reader: warehouse.reader()?, warehouse };
     let router = Router::new()
         .route("/query", post(query))

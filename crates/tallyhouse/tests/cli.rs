@@ -1,0 +1,240 @@
+//! The commands, as scripts use them: what they print, and how they end.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/stripe.rs"]
+mod stripe;
+
+use std::{path::Path, process::Output, sync::Arc};
+
+use serde_json::Value;
+use stripe_sim::{
+    DEMO_KEY, DEMO_RESTRICTED_KEY, Fault, FaultScript, Key, Sim, SimOptions,
+    story::{Story, StorySpec},
+};
+use tokio::net::TcpListener;
+
+use program::{connect, program, said, simulator};
+
+const NOBODY: &str = "http://127.0.0.1:1";
+
+fn run(address: &str, data: &Path, arguments: &[&str]) -> Output {
+    program(address, data, arguments).output().unwrap()
+}
+
+/// What it printed, after it ended well.
+fn well(address: &str, data: &Path, arguments: &[&str]) -> String {
+    let output = run(address, data, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it said, after it ended with `code`.
+fn badly(code: i32, address: &str, data: &Path, arguments: &[&str]) -> String {
+    let output = run(address, data, arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+    assert!(
+        output.stdout.is_empty() || code == 3 || arguments == ["doctor"],
+        "{arguments:?}: {}",
+        said(&output)
+    );
+    said(&output)
+}
+
+/// A business that stands still, with a key that may read everything; its address.
+async fn business() -> (Sim, String) {
+    let spec = StorySpec { seed: 5, customers: 30, months: 3, end: 1_790_000_000, livemode: false };
+    let keys = vec![Key::full(DEMO_KEY), Key::read_all(DEMO_RESTRICTED_KEY)];
+    let sim = Sim::new(Arc::new(Story::new(spec)), SimOptions { keys, ..SimOptions::default() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let _until_the_runtime_ends = stripe::serve(&sim, listener);
+    (sim, address)
+}
+
+#[test]
+fn misuse_is_two_and_nothing_connected_says_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    for misuse in [
+        &["sink"][..],
+        &[],
+        &["sync", "--frequently"],
+        &["connect", "stripe"],
+        &["query"],
+        &["query", "SELECT 1", "--format", "xml"],
+        &["query", "SELECT 1", "--format", "parquet"],
+    ] {
+        badly(2, NOBODY, data.path(), misuse);
+    }
+    let nothing = badly(1, NOBODY, data.path(), &["sync"]);
+    assert!(nothing.contains("tallyhouse connect stripe"), "{nothing}");
+    let unknown = badly(1, NOBODY, data.path(), &["sync", "--connection", "shop"]);
+    assert!(unknown.contains("no connection shop"), "{unknown}");
+    assert!(well(NOBODY, data.path(), &["status"]).contains("nothing is copied yet"));
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_with_their_line() {
+    let data = tempfile::tempdir().unwrap();
+    well(NOBODY, data.path(), &["config", "check"]);
+    let file = data.path().join("tallyhouse.toml");
+    std::fs::write(&file, "[updates]\nevery_minutes = 5\n\n[stripe]\napi_url = 7\n").unwrap();
+    let mistake = badly(1, NOBODY, data.path(), &["config", "check"]);
+    assert!(mistake.contains("tallyhouse.toml, line 5"), "{mistake}");
+    std::fs::write(&file, "[updates]\nevery_hour = 5\n").unwrap();
+    let unknown = badly(1, NOBODY, data.path(), &["serve"]);
+    assert!(unknown.contains("line 2") && unknown.contains("every_minutes"), "{unknown}");
+    let named = badly(1, NOBODY, data.path(), &["--config", "nowhere.toml", "config", "check"]);
+    assert!(named.contains("nowhere.toml"), "{named}");
+    let variable = program(NOBODY, data.path(), &["--config", "/dev/null", "config", "check"])
+        .env("TALLYHOUSE__WAREHOUSE__THREADS", "many")
+        .output()
+        .unwrap();
+    assert_eq!(variable.status.code(), Some(1));
+    assert!(said(&variable).contains("threads"), "{}", said(&variable));
+}
+
+#[test]
+fn completions_know_every_command() {
+    let data = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = well(NOBODY, data.path(), &["completions", shell]);
+        for command in
+            ["serve", "demo", "doctor", "connect", "sync", "status", "query", "config", "completions", "sim"]
+        {
+            assert!(script.contains(command), "{shell} completes {command}");
+        }
+    }
+}
+
+#[test]
+fn every_format_shows_the_same_rows() {
+    let (_simulator, address, key) = simulator(&["--charges", "60"]);
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, &key, data.path()).status.success());
+    well(&address, data.path(), &["sync"]);
+    let sql = "SELECT id, amount, created, description, refunded FROM stripe.charges ORDER BY id";
+    let ask = |format: &str| well(&address, data.path(), &["query", sql, "--format", format]);
+    let json: Vec<serde_json::Map<String, Value>> = serde_json::from_str(&ask("json")).unwrap();
+    assert_eq!(json.len(), 60);
+    assert!(json.iter().all(|row| row["amount"].is_i64() && row["refunded"].is_boolean()));
+    let (csv, table) = (ask("csv"), ask("table"));
+    assert!(csv.starts_with("id,amount,created,description,refunded\r\n"), "{csv}");
+    assert_eq!(csv.lines().count(), 61);
+    for row in &json {
+        let (id, amount) = (row["id"].as_str().unwrap(), row["amount"].to_string());
+        assert!(csv.contains(&format!("\n{id},{amount},{},", row["created"].as_str().unwrap())), "{id}");
+        assert!(table.lines().any(|line| line.contains(id) && line.contains(&amount)), "{id}");
+    }
+    assert_eq!(json, parquet(&address, data.path(), sql));
+}
+
+/// The rows, by way of a file that another DuckDB reads.
+fn parquet(address: &str, data: &Path, sql: &str) -> Vec<serde_json::Map<String, Value>> {
+    let file = data.join("rows.parquet");
+    let arguments = ["query", sql, "--format", "parquet", "--output", file.to_str().unwrap()];
+    assert_eq!(well(address, data, &arguments), "");
+    let read = format!(
+        "SELECT to_json(struct_update(row, created := created::VARCHAR))::VARCHAR FROM read_parquet('{}') row",
+        file.display()
+    );
+    let own = duckdb::Connection::open_in_memory().unwrap();
+    let mut rows = own.prepare(&read).unwrap();
+    let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn a_query_reads_and_says_what_is_wrong_with_it() {
+    let (_simulator, address, key) = simulator(&["--charges", "10"]);
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, &key, data.path()).status.success());
+    well(&address, data.path(), &["sync"]);
+    let file = data.path().join("charges.csv");
+    for (sql, words) in [
+        ("SELECT amont FROM stripe.charges", "amount"),
+        ("SELECT * FROM stripe.changes", "charges"),
+        ("DELETE FROM stripe.charges", "SELECT"),
+        ("SELECT 1; DROP TABLE stripe.charges", "SELECT"),
+        (&format!("COPY stripe.charges TO '{}'", file.display()), "SELECT"),
+    ] {
+        let told = badly(1, &address, data.path(), &["query", sql]);
+        assert!(told.contains(words), "{sql}: {told}");
+    }
+    assert!(!file.exists());
+    let times = ["query", "SELECT [TIMESTAMPTZ '2026-01-01 00:00:00+00'] AS times", "--format", "csv"];
+    assert!(well(&address, data.path(), &times).contains("2026-01-01"));
+    let count = ["query", "SELECT count(*) FROM stripe.charges", "--format", "csv"];
+    assert!(well(&address, data.path(), &count).ends_with("\r\n10\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn some_tables_failed_is_three() {
+    let (sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    let broken = Fault::Status { code: 500, should_retry: Some(false), retry_after: None };
+    sim.set_faults(FaultScript::new().always("/v1/coupons", broken.clone()));
+    let told = badly(3, &address, data.path(), &["sync"]);
+    assert!(told.lines().any(|line| line.starts_with("coupons") && line.contains("failed")), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("charges") && line.contains("rows")), "{told}");
+    sim.set_faults(FaultScript::new().always("/v1/", broken));
+    let told = badly(1, &address, data.path(), &["sync"]);
+    assert!(told.contains("500"), "{told}");
+    sim.set_faults(FaultScript::new());
+    well(&address, data.path(), &["sync"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_names_what_is_broken() {
+    let (sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    let told = badly(1, NOBODY, data.path(), &["doctor"]);
+    assert!(told.contains("FAILED  Stripe: http://127.0.0.1:1/: could not reach Stripe"), "{told}");
+    let told = well(&address, data.path(), &["doctor"]);
+    assert!(told.contains("ok      Stripe") && told.contains("nobody can sign in yet"), "{told}");
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    assert!(well(&address, data.path(), &["doctor"]).contains("ok      connection stripe"));
+    sim.set_faults(FaultScript::new().always("/v1/account", Fault::status(401)));
+    let told = badly(1, &address, data.path(), &["doctor"]);
+    assert!(told.contains("FAILED  connection stripe: Stripe refused the key"), "{told}");
+    assert!(!told.contains(DEMO_RESTRICTED_KEY), "{told}");
+    sim.set_faults(FaultScript::new());
+    std::fs::write(data.path().join("master.key"), "0".repeat(64)).unwrap();
+    let told = badly(1, &address, data.path(), &["doctor"]);
+    assert!(told.contains("FAILED"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_ask_the_server_that_runs_and_do_without_one_that_died() {
+    let (_sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, folder).status.success());
+    let configured = [("STRIPE__API_URL", address.as_str()), ("UPDATES__EVERY_MINUTES", "0")];
+    let (server, _setup) = server::serve(folder, &configured);
+    assert!(well(&address, folder, &["doctor"]).contains("a running server has it open"));
+    let told = well(&address, folder, &["sync"]);
+    assert!(told.lines().any(|line| line.starts_with("charges") && line.contains("rows")), "{told}");
+    let asked = || {
+        let status: Vec<Value> =
+            serde_json::from_str(&well(&address, folder, &["status", "--json"])).unwrap();
+        let rows = status.iter().find(|table| table["table"] == "charges").unwrap()["rows"].as_u64();
+        let sql = ["query", "SELECT count(*) AS n FROM stripe.charges", "--format", "json"];
+        let counted: Value = serde_json::from_str(&well(&address, folder, &sql)).unwrap();
+        assert_eq!(counted[0]["n"].as_u64(), rows);
+        rows.unwrap()
+    };
+    let served = asked();
+    assert!(served > 0);
+    let told = badly(1, &address, folder, &["query", "SELECT amont FROM stripe.charges"]);
+    assert!(told.contains("amount"), "{told}");
+    // Killed: its socket stays behind.
+    drop(server);
+    assert!(folder.join("tallyhouse.sock").exists());
+    assert_eq!(asked(), served);
+    well(&address, folder, &["sync"]);
+}
