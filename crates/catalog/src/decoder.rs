@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use serde_json::value::RawValue;
 
 use crate::{
-    Child, Resource,
+    Child, Resource, Table,
     object::{ListOf, Object, text},
     row::{Misfit, Place, Rows},
 };
@@ -303,6 +303,18 @@ impl Decoder {
             raw,
         }));
     }
+}
+
+/// One object as a row of `table`, also without an id or gone; nested lists stay within it.
+///
+/// # Errors
+/// When the body is no object.
+pub fn row(table: &'static Table, body: &[u8], as_of_micros: i64) -> Result<RecordBatch, DecodeError> {
+    let object: Object<'_> =
+        serde_json::from_slice(body).map_err(|source| DecodeError { what: "an object", source })?;
+    let mut rows = Rows::new(table);
+    rows.append(&object, &[], None, as_of_micros);
+    Ok(rows.finish())
 }
 
 impl Building {

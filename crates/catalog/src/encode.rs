@@ -10,7 +10,7 @@ use arrow_array::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Kind, Resource, Table,
+    Kind, Resource, Table, date_time,
     table::{ABSENT, EXTRA},
 };
 
@@ -35,7 +35,7 @@ pub fn encode(
 ) -> Result<Map<String, Value>, EncodeError> {
     let absent = names(table, rows, row)?;
     let mut object = Map::new();
-    if !absent.contains("object") {
+    if !table.object.is_empty() && !absent.contains("object") {
         object.insert("object".to_owned(), table.object.into());
     }
     for column in table.columns.iter().filter(|column| !absent.contains(column.name)) {
@@ -88,6 +88,10 @@ fn value(kind: Kind, array: &ArrayRef, row: usize) -> Result<Option<Value>, serd
         Kind::Timestamp => array
             .as_primitive_opt::<TimestampMicrosecondType>()
             .map(|array| array.value(row).div_euclid(1_000_000).into()),
+        Kind::DateTime => {
+            let micros = array.as_primitive_opt::<TimestampMicrosecondType>().map(|array| array.value(row));
+            micros.and_then(date_time::text).map(Value::from)
+        }
         Kind::Float => array.as_primitive_opt::<Float64Type>().map(|array| array.value(row).into()),
     })
 }

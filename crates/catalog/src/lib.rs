@@ -1,21 +1,24 @@
 //! What Stripe has: resources, tables, columns, and JSON to rows and back.
 //!
-//! Pure: no I/O, no async, no clock. The columns in `generated` are derived from Stripe's official SDK by
-//! `tools/generate.py`; what a generator cannot know stands in `resource.rs`.
+//! Pure: no I/O, no async, no clock. The lists and columns in `generated` are derived from Stripe's official SDK by
+//! `tools/generate.py`; what a generator cannot know stands in `tools/exceptions.tsv`, one line each with its reason.
 //!
 //! Nothing is lost on the way into a row: what the catalogue does not know, and what does not fit its column, goes to
 //! `_extra` under its own name, and what was not there at all is named in `_absent`. So [`encode()`] gives back the
 //! object that Stripe sent.
 
+mod date_time;
 mod decoder;
 mod encode;
 mod generated;
+mod list;
 mod object;
 mod resource;
 mod row;
 mod table;
 
-pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject};
+pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject, row};
 pub use encode::{EncodeError, encode, with_children};
-pub use resource::{by_object, resource, resources, tables};
-pub use table::{Child, Column, Kind, Resource, Table, schema};
+pub use list::{List, Paging, Parent, Place, lists};
+pub use resource::{Child, Resource, by_object, resource, resources, tables};
+pub use table::{Column, Kind, Table, schema};

@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use serde_json::value::RawValue;
 
 use crate::{
-    Kind, Table,
+    Kind, Table, date_time,
     object::{Object, text},
     table::{is_child, schema},
 };
@@ -54,6 +54,7 @@ enum Builder {
     Boolean(BooleanBuilder),
     Integer(Int64Builder),
     Timestamp(TimestampMicrosecondBuilder),
+    DateTime(TimestampMicrosecondBuilder),
     Float(Float64Builder),
 }
 
@@ -107,7 +108,9 @@ impl Rows {
         }
         let misfits = self.append_slots(&slots, replaced, &mut extra);
         let missing = self.table.columns.iter().zip(&slots).filter(|(_, slot)| slot.is_none());
-        let missing = missing.map(|(column, _)| column.name).chain(called.is_none().then_some("object"));
+        // Where several kinds rest together, what they call themselves is a column.
+        let uncalled = !self.table.object.is_empty() && called.is_none();
+        let missing = missing.map(|(column, _)| column.name).chain(uncalled.then_some("object"));
         self.absent.append_option(name_list(missing));
         self.extra.append_option(extra.finish());
         self.append_system(place, as_of_micros);
@@ -202,6 +205,7 @@ impl Builder {
             Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
             Kind::Integer | Kind::Money => Self::Integer(Int64Builder::new()),
             Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::new()),
             Kind::Float => Self::Float(Float64Builder::new()),
         }
     }
@@ -221,6 +225,7 @@ impl Builder {
                 |raw| whole_number(raw)?.checked_mul(1_000_000),
                 |value| builder.append_option(value),
             ),
+            Self::DateTime(builder) => append_date_time(builder, raw),
             Self::Float(builder) => append_float(builder, raw),
             Self::Reference(builder) => append_reference(builder, raw),
         }
@@ -233,7 +238,7 @@ impl Builder {
             }
             Self::Boolean(builder) => Arc::new(builder.finish()),
             Self::Integer(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) | Self::DateTime(builder) => Arc::new(builder.finish()),
             Self::Float(builder) => Arc::new(builder.finish()),
         }
     }
@@ -283,6 +288,22 @@ fn append_float(builder: &mut Float64Builder, raw: Option<&str>) -> Fit {
     let Some(value) = value else { return Fit::Misfit };
     let sent: Option<serde_json::Number> = serde_json::from_str(raw).ok();
     if sent.is_some() && serde_json::Number::from_f64(value) == sent { Fit::Whole } else { Fit::KeptAside }
+}
+
+/// A moment as text. Where writing it would not give the same text again, the original is kept aside too.
+fn append_date_time(builder: &mut TimestampMicrosecondBuilder, raw: Option<&str>) -> Fit {
+    let Some(raw) = raw else {
+        builder.append_null();
+        return Fit::Whole;
+    };
+    let sent = text(raw);
+    let micros = sent.as_deref().and_then(date_time::micros);
+    builder.append_option(micros);
+    match micros {
+        None => Fit::Misfit,
+        Some(micros) if date_time::text(micros).as_deref() == sent.as_deref() => Fit::Whole,
+        Some(_) => Fit::KeptAside,
+    }
 }
 
 /// Properties that the catalogue has no column for, as one JSON object.

@@ -12,42 +12,12 @@ pub(crate) const ABSENT: &str = "_absent";
 pub(crate) const AS_OF: &str = "_as_of";
 pub(crate) const DELETED: &str = "_deleted";
 
-/// A resource that Stripe can list, and how it is asked for.
-#[derive(Debug)]
-pub struct Resource {
-    /// Where its objects rest.
-    pub table: &'static Table,
-    /// "/v1/charges".
-    pub list_path: &'static str,
-    /// What every listing must ask for, lest Stripe leave something out.
-    pub list_params: &'static [(&'static str, &'static str)],
-    /// The list takes `created[gte]` and `created[lt]`.
-    pub created_filter: bool,
-    /// "/v1/charges/{id}".
-    pub retrieve_path: &'static str,
-    /// Nested lists that have a table of their own.
-    pub children: &'static [Child],
-}
-
-/// A nested list that has a table of its own.
-#[derive(Debug)]
-pub struct Child {
-    /// The parent's property, "lines".
-    pub property: &'static str,
-    /// Where the rows rest, with `_parent` and `_position`.
-    pub table: &'static Table,
-    /// Where the whole list is, "/v1/invoices/{parent}/lines".
-    pub list_path: &'static str,
-    /// The query parameter that names the parent, when the path does not.
-    pub list_parent_param: Option<&'static str>,
-}
-
 /// Where the objects of one type rest.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
     /// As in Stripe Sigma, "invoice_line_items".
     pub name: &'static str,
-    /// As the objects call themselves, "line_item".
+    /// As the objects call themselves, "line_item"; empty where several kinds rest together, which a column tells apart.
     pub object: &'static str,
     /// For people.
     pub description: &'static str,
@@ -64,11 +34,38 @@ pub struct Column {
     pub kind: Kind,
     /// Stripe says that it can be null.
     pub nullable: bool,
-    /// For people.
-    pub description: &'static str,
 }
 
 impl Column {
+    /// One that is never null.
+    #[must_use]
+    pub const fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, nullable: false }
+    }
+
+    /// The same, but it can be null.
+    #[must_use]
+    pub const fn nullable(self) -> Self {
+        Self { nullable: true, ..self }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let words = self.name.replace('_', " ");
+        let capital: String =
+            words.chars().take(1).flat_map(char::to_uppercase).chain(words.chars().skip(1)).collect();
+        match self.kind {
+            Kind::Id => "Stripe's id, unique in its account and mode".to_owned(),
+            Kind::Reference(object) => format!("Id of the {}", object.replace(['_', '.'], " ")),
+            Kind::Timestamp | Kind::DateTime => format!("When: {words}, UTC"),
+            Kind::Money => format!("{capital} in the currency's smallest unit"),
+            Kind::Decimal => format!("{capital}, exactly as Stripe writes it"),
+            Kind::Json => format!("{capital} as Stripe sent it"),
+            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Float => capital,
+        }
+    }
+
     /// Whether the values are ids of `object`, "customer".
     #[must_use]
     pub fn refers_to(&self, object: &str) -> bool {
@@ -93,6 +90,8 @@ pub enum Kind {
     Money,
     /// A moment, UTC; Stripe sends seconds.
     Timestamp,
+    /// A moment, UTC; Stripe sends text, as API v2 does: "2026-10-28T12:00:00.000Z".
+    DateTime,
     /// An exact number of up to 12 places, as the text that Stripe sent.
     Decimal,
     /// A number that is not exact, such as a percentage.
@@ -109,7 +108,7 @@ impl Kind {
             Self::Id | Self::Reference(_) | Self::Text | Self::Decimal | Self::Json => DataType::Utf8,
             Self::Boolean => DataType::Boolean,
             Self::Integer | Self::Money => DataType::Int64,
-            Self::Timestamp => moment(),
+            Self::Timestamp | Self::DateTime => moment(),
             Self::Float => DataType::Float64,
         }
     }
@@ -132,7 +131,7 @@ pub fn schema(table: &Table) -> SchemaRef {
 }
 
 pub(crate) fn is_child(table: &Table) -> bool {
-    let mut children = crate::resources().iter().flat_map(|resource| resource.children);
+    let mut children = crate::resources().iter().flat_map(|resource| &resource.children);
     children.any(|child| child.table.name == table.name)
 }
 

@@ -34,17 +34,13 @@ fn there_and_back(object: &Value) -> Value {
 }
 
 #[test]
-fn stripes_own_examples_come_back_equal() {
+fn stripes_own_examples_within_lists_come_back_equal() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/stripe/fixtures3.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         println!("skipped: Stripe's example objects are not here");
         return;
     };
     let fixtures: Value = serde_json::from_str(&text).unwrap();
-    for name in ["customer", "coupon", "plan", "subscription", "invoice", "charge", "event"] {
-        let object = &fixtures["resources"][name];
-        assert_eq!(&there_and_back(object), object, "{name}");
-    }
     for (parent, list, child) in
         [("subscription", "items", "subscription_item"), ("invoice", "lines", "line_item")]
     {

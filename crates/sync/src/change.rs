@@ -265,7 +265,7 @@ impl News {
 
 /// Marks what Stripe no longer has, with what belonged to it.
 fn bury(batch: &mut Batch, resource: &'static Resource, id: String, as_of_micros: i64) {
-    for child in resource.children {
+    for child in &resource.children {
         let change = Change::MarkChildrenDeleted { parents: vec![id.clone()], as_of_micros };
         batch.writes.push(Write { table: child.table, change });
     }

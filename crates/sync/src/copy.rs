@@ -156,7 +156,7 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Splits the longest waiting slices until every worker has one. Both halves are stored no later than what is
     /// walked of either.
     fn split(&self, left: &mut Left, gathered: &mut Gathered, walking: usize) {
-        while self.resource.created_filter && left.waiting.len() + walking < self.width {
+        while self.resource.list.created && left.waiting.len() + walking < self.width {
             let Some((newer, older)) = left.split_longest() else { break };
             gathered.split([newer, older]);
         }

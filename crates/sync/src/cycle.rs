@@ -190,6 +190,6 @@ impl<W: Warehouse> Cycle<'_, W> {
 
 /// A refused list is the table's own; what is refused of one object says nothing about its kind.
 fn refuses_list(table: &str, error: &SyncError) -> bool {
-    let list = catalog::resource(table).map(|resource| resource.list_path);
+    let list = catalog::resource(table).map(|resource| resource.list.path);
     error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use catalog::{Decoder, Incomplete, One, Page, Resource};
+use catalog::{Decoder, Incomplete, One, Page, Place, Resource};
 use chrono::{DateTime, Utc};
 use stripe_api::{Answer, Stripe};
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ impl Fetch {
         decoder: &mut Decoder,
     ) -> Result<(Option<Fetched>, Slice), SyncError> {
         let ask = slice.ask();
-        let fixed = resource.list_params.iter().map(|&(name, value)| (name, value.to_owned()));
+        let fixed = resource.list.params.iter().map(|&(name, value)| (name, value.to_owned()));
         let query: Vec<_> = fixed.chain(ask.query).collect();
         let mut fetched = match self.page(resource, &query, &ask.skip, decoder).await {
             Ok(fetched) => fetched,
@@ -74,7 +74,7 @@ impl Fetch {
         // Past this point the page's rows are in the decoder: a cursor that a nested list lost must not bring them again.
         self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
         if fetched.page.keys.is_empty() && fetched.page.has_more {
-            return Err(SyncError::Stuck { path: resource.list_path.to_owned() });
+            return Err(SyncError::Stuck { path: resource.list.path.to_owned() });
         }
         let after = slice.walked(&fetched.page.keys, fetched.page.has_more);
         Ok((Some(fetched), after))
@@ -147,10 +147,10 @@ impl Fetch {
         skip: &HashSet<String>,
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
-        let answer = self.ask(resource.list_path, query).await?;
+        let answer = self.ask(resource.list.path, query).await?;
         let as_of = answer.sent_at.timestamp_micros();
         let page =
-            decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list_path, source))?;
+            decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list.path, source))?;
         Ok(Fetched { page, body: answer.body, date: answer.date })
     }
 
@@ -175,9 +175,14 @@ impl Fetch {
         decoder: &mut Decoder,
     ) -> Result<bool, SyncError> {
         let Some(child) = resource.children.get(rest.child) else { return Ok(false) };
-        let path = child.list_path.replace("{parent}", &encoded(&rest.parent));
         let mut query = vec![("limit", "100".to_owned()), ("starting_after", rest.after.clone())];
-        query.extend(child.list_parent_param.map(|name| (name, rest.parent.clone())));
+        let path = match child.place {
+            Place::Path(name) => child.list.path.replace(&format!("{{{name}}}"), &encoded(&rest.parent)),
+            Place::Query(name) => {
+                query.push((name, rest.parent.clone()));
+                child.list.path.to_owned()
+            }
+        };
         let page = self.decoded_child(&path, &query, rest, decoder).await?;
         let Some(last) = page.keys.last() else {
             return if page.has_more { Err(SyncError::Stuck { path }) } else { Ok(false) };

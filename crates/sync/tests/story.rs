@@ -121,7 +121,7 @@ impl Copy {
 
 /// `has_more` of a nested list tells of the page it came in, not of the object. A list inside an event shows ten.
 fn uncut(resource: &catalog::Resource, mut object: Value) -> Value {
-    for child in resource.children {
+    for child in &resource.children {
         if let Some(list) = object[child.property].as_object_mut() {
             list.remove("has_more");
         }

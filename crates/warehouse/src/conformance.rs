@@ -54,7 +54,7 @@ pub(crate) fn invoices() -> &'static Table {
 }
 
 pub(crate) fn lines() -> &'static Table {
-    let children = catalog::resource("invoices").unwrap().children;
+    let children = &catalog::resource("invoices").unwrap().children;
     children.iter().find(|child| child.table.name == "invoice_line_items").unwrap().table
 }
 

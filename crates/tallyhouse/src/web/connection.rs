@@ -95,7 +95,7 @@ struct CycleView {
 struct TableView {
     name: &'static str,
     description: &'static str,
-    columns: Vec<(&'static str, &'static str, &'static str)>,
+    columns: Vec<(&'static str, &'static str, String)>,
 }
 
 struct SettingsView {
@@ -301,7 +301,11 @@ fn lines(detail: &serde_json::Value) -> Vec<(String, String)> {
 
 fn table_views() -> Vec<TableView> {
     let columns = |table: &catalog::Table| {
-        table.columns.iter().map(|column| (column.name, kind_name(column.kind), column.description)).collect()
+        table
+            .columns
+            .iter()
+            .map(|column| (column.name, kind_name(column.kind), column.description()))
+            .collect()
     };
     catalog::tables()
         .map(|table| TableView { name: table.name, description: table.description, columns: columns(table) })
@@ -316,7 +320,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Boolean => "boolean",
         Kind::Integer => "integer",
         Kind::Money => "money, minor units",
-        Kind::Timestamp => "time, UTC",
+        Kind::Timestamp | Kind::DateTime => "time, UTC",
         Kind::Decimal => "decimal",
         Kind::Float => "float",
         Kind::Json => "JSON",

@@ -69,9 +69,6 @@ fn add_columns(ddl: &mut String, schema: &SchemaName, table: &Table, held: &Hash
 }
 
 fn comment(ddl: &mut String, table: &str, column: &catalog::Column) {
-    if column.description.is_empty() {
-        return;
-    }
-    let (name, text) = (sql::quoted(column.name), sql::literal(column.description));
+    let (name, text) = (sql::quoted(column.name), sql::literal(&column.description()));
     let _ = writeln!(ddl, "COMMENT ON COLUMN {table}.{name} IS {text};");
 }

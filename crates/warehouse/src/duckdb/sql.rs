@@ -34,7 +34,7 @@ pub(super) fn sql_type(table: &Table, field: &str) -> &'static str {
         Some(Kind::Integer | Kind::Money) => "BIGINT",
         Some(Kind::Boolean) => "BOOLEAN",
         Some(Kind::Float) => "DOUBLE",
-        Some(Kind::Timestamp) => "TIMESTAMP",
+        Some(Kind::Timestamp | Kind::DateTime) => "TIMESTAMP",
         Some(Kind::Json) => "JSON",
         None => system_type(field),
     }
