@@ -23,9 +23,16 @@ export function startLive(): void {
 /** The server escaped every word of it; the security policy lets no script of it run. */
 function show(target: HTMLElement, html: string): void {
   const left = target.querySelector(".scroll")?.scrollLeft ?? 0;
-  target.innerHTML = html;
+  keepingOpen(target, () => (target.innerHTML = html));
   localise(target);
   target.querySelector(".scroll")?.scrollTo({ left });
+}
+
+/** What somebody opened stays open. */
+function keepingOpen(target: Element, change: () => void): void {
+  const open = [...target.querySelectorAll("details[open][id]")].map((details) => details.id);
+  change();
+  for (const id of open) target.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
 }
 
 function poll(): void {
@@ -43,7 +50,7 @@ async function reread(): Promise<boolean> {
   const [present, next] = [document.querySelector("main"), fresh.querySelector("main")];
   if (!present || !next) return false;
   const focused = document.activeElement?.getAttribute("href");
-  present.replaceChildren(...next.childNodes);
+  keepingOpen(present, () => present.replaceChildren(...next.childNodes));
   localise(present);
   if (focused) present.querySelector<HTMLElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
   return next.querySelector("[data-live]") !== null || present.querySelector("[data-live]") !== null;

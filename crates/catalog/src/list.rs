@@ -76,10 +76,12 @@ impl List {
         walked: true,
     };
 
-    /// Whether events tell of every change; otherwise its objects must be read again from time to time (trap 17).
+    /// Whether events, or the list asked for what is new, tell of every object and every change; otherwise it must be
+    /// walked again from time to time (trap 17).
     #[must_use]
     pub fn is_followed(&self) -> bool {
-        self.events.iter().any(|kind| kind.ends_with(".updated"))
+        let told = |end: &str| self.events.iter().any(|kind| kind.ends_with(end));
+        told(".updated") && (self.created || told(".created"))
     }
 }
 

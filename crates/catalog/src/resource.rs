@@ -1,8 +1,8 @@
-//! The resources that are copied, parents before those that name them.
+//! The resources that are copied.
 
 use std::sync::LazyLock;
 
-use crate::{List, Place, Table, lists};
+use crate::{List, Paging, Place, Table, lists};
 
 /// A resource that is copied, and how it is asked for.
 #[derive(Debug)]
@@ -11,8 +11,6 @@ pub struct Resource {
     pub table: &'static Table,
     /// The list that shows them.
     pub list: &'static List,
-    /// "/v1/charges/{id}".
-    pub retrieve_path: &'static str,
     /// Nested lists that have a table of their own.
     pub children: Vec<Child>,
 }
@@ -30,25 +28,44 @@ pub struct Child {
     pub place: Place,
 }
 
-/// What is copied today, parents before those that name them.
-#[rustfmt::skip]
-const COPIED: [&str; 7] =
-    ["customers", "coupons", "plans", "subscriptions", "invoices", "charges", "events"];
+/// What people look for first; the others follow by name.
+const FIRST: [&str; 12] = [
+    "customers",
+    "subscriptions",
+    "invoices",
+    "charges",
+    "payment_intents",
+    "refunds",
+    "disputes",
+    "balance_transactions",
+    "payouts",
+    "products",
+    "prices",
+    "plans",
+];
 
-static RESOURCES: LazyLock<Vec<Resource>> =
-    LazyLock::new(|| COPIED.iter().filter_map(|name| made(name)).collect());
+static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+    let mut copied: Vec<&List> = lists().iter().filter(|list| is_copied(list)).collect();
+    let place = |list: &List| FIRST.iter().position(|name| *name == list.table.name).unwrap_or(FIRST.len());
+    copied.sort_by_key(|list| (place(list), list.table.name));
+    copied.into_iter().map(made).collect()
+});
 static ALL: LazyLock<Vec<&'static Resource>> = LazyLock::new(|| RESOURCES.iter().collect());
 
-fn made(name: &str) -> Option<Resource> {
-    let list = lists().iter().find(|list| list.table.name == name)?;
-    let children = lists().iter().filter_map(|child| {
-        let parent = child.parent.filter(|parent| parent.table == name)?;
-        Some(Child { property: parent.shown?, table: child.table, list: child, place: parent.place })
-    });
-    Some(Resource { table: list.table, list, retrieve_path: list.retrieve?, children: children.collect() })
+/// The account's own lists of API v1. Those of one parent each, and those of v2, are not copied yet.
+fn is_copied(list: &List) -> bool {
+    list.walked && list.parent.is_none() && list.paging != Paging::Page
 }
 
-/// The resources that are copied, parents before those that name them.
+fn made(list: &'static List) -> Resource {
+    let children = lists().iter().filter_map(|child| {
+        let parent = child.parent.filter(|parent| parent.table == list.table.name)?;
+        Some(Child { property: parent.shown?, table: child.table, list: child, place: parent.place })
+    });
+    Resource { table: list.table, list, children: children.collect() }
+}
+
+/// The resources that are copied, those first that people look for first.
 #[must_use]
 pub fn resources() -> &'static [&'static Resource] {
     &ALL

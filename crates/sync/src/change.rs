@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use warehouse::{Batch, Change, SchemaName, Untouched, Warehouse, Write};
 
 use crate::{
-    Feed, Slice, SyncError, TableState,
+    Feed, Slice, SyncError, TableState, Walks,
     error::unless_stopped,
     event::{self, Hint, Subject},
     fetch::{Fetch, Fetched, Object, Read},
@@ -99,7 +99,12 @@ impl<W: Warehouse> Changes<'_, W> {
         &self,
         resource: &'static Resource,
         frontier: Option<i64>,
+        walks: Walks,
     ) -> Result<Listed, SyncError> {
+        if !resource.list.created {
+            // It cannot be asked for new ones: events tell of them, or the next walk over all.
+            return Ok(Listed { rows: 0, state: TableState::Live { frontier, walks } });
+        }
         let mut rows = 0;
         let mut newest = frontier;
         let mut slice = Slice::since(frontier);
@@ -112,7 +117,7 @@ impl<W: Warehouse> Changes<'_, W> {
             newest = newest.max(fetched.newest_held_back());
             rows += self.merge(resource, decoder.finish()).await?;
         }
-        let state = TableState::Live { frontier: newest };
+        let state = TableState::Live { frontier: newest, walks };
         let mut batch = Batch::of(self.schema);
         batch.checkpoints.push(table_checkpoint(resource.table.name, &state)?);
         self.warehouse.apply(batch).await?;
@@ -133,17 +138,18 @@ impl<W: Warehouse> Changes<'_, W> {
         self.reread(resource, stale).await
     }
 
-    /// After a walk over the whole list that began at `since`: reads again what it did not meet, which is gone or
-    /// hidden.
+    /// After a walk over the list, or what was created from a second on, that began at `since`: reads again what it did
+    /// not meet, which is gone or hidden.
     pub(crate) async fn reread_untouched(
         &self,
         resource: &'static Resource,
         since_micros: i64,
+        created_from: Option<i64>,
     ) -> Result<u64, SyncError> {
         let (mut rows, mut after) = (0, String::new());
         loop {
             let table = resource.table;
-            let asked = Untouched { since_micros, after, most: TOGETHER };
+            let asked = Untouched { since_micros, created_from, after, most: TOGETHER };
             let ids = self.warehouse.untouched(self.schema, table, asked).await?;
             let Some(last) = ids.last() else { return Ok(rows) };
             after = last.clone();

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use catalog::{Decoded, Decoder, Resource};
+use catalog::{Decoded, Decoder, List, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Slice, SyncError, TableState,
+    Slice, SyncError, TableState, Walks,
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
@@ -34,8 +34,50 @@ pub(crate) struct Copy<'a, W> {
     pub(crate) pages: usize,
     /// The most rows that one transaction stores.
     pub(crate) rows: usize,
-    /// The table holds rows already: merge, and read again what shows a state before then and was not met.
-    pub(crate) comparing_since: Option<i64>,
+    pub(crate) walk: Walk,
+}
+
+/// Why a list is walked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Walk {
+    /// The table holds nothing yet.
+    First { since_micros: i64 },
+    /// It holds rows: merge, and read again what shows a state before then and was not met.
+    Again { since_micros: i64, from: Option<i64>, walks: Walks },
+}
+
+impl Walk {
+    /// What is walked at first: the list, and what it leaves out when it is not asked for.
+    pub(crate) fn slices(self, list: &List) -> Vec<Slice> {
+        let from = match self {
+            Self::First { .. } => None,
+            Self::Again { from, .. } => from,
+        };
+        let slice = Slice::since(from);
+        let again = (!list.again.is_empty()).then(|| Slice { number: 1, again: true, ..slice.clone() });
+        std::iter::once(slice).chain(again).collect()
+    }
+
+    /// Where the table stands meanwhile.
+    fn going_on(self, frontier: Option<i64>) -> TableState {
+        match self {
+            Self::First { since_micros } => {
+                TableState::Copying { frontier, since_micros: Some(since_micros) }
+            }
+            Self::Again { since_micros, from, walks } => {
+                TableState::Comparing { frontier, since_micros, from, walks }
+            }
+        }
+    }
+
+    /// Where it stands at the end.
+    fn over(self, frontier: Option<i64>) -> TableState {
+        let walks = match self {
+            Self::First { since_micros } => Walks::default().and(since_micros, true),
+            Self::Again { since_micros, from, walks } => walks.and(since_micros, from.is_none()),
+        };
+        TableState::Live { frontier, walks }
+    }
 }
 
 /// What was committed just now.
@@ -123,7 +165,7 @@ impl<W: Warehouse> Copy<'_, W> {
             if slice.done || self.changes.fetch.stop.is_cancelled() {
                 break;
             }
-            let first = slice.at.is_none() && slice.lt.is_none();
+            let first = slice.at.is_none() && slice.lt.is_none() && !slice.again;
             let (fetched, after) = self.changes.fetch.next(self.resource, &slice, &mut decoder).await?;
             slice = after;
             if first {
@@ -136,10 +178,7 @@ impl<W: Warehouse> Copy<'_, W> {
 
     fn gather(&self, walked: Walked, frontier: Option<i64>, left: &mut Left, gathered: &mut Gathered) {
         let Walked { slice, decoded, frontier: first } = walked;
-        let state = first.map(|_| match self.comparing_since {
-            Some(since_micros) => TableState::Comparing { frontier, since_micros },
-            None => TableState::Copying { frontier },
-        });
+        let state = first.map(|_| self.walk.going_on(frontier));
         gathered.walked(decoded, slice.clone(), state);
         left.back(slice);
     }
@@ -147,7 +186,8 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
     async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
         let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
-        let new = self.comparing_since.is_none();
+        // What two walks may both show is not known to be new.
+        let new = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
         let batch = transaction.into_batch(self.changes.schema, self.resource, new)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)
@@ -170,8 +210,8 @@ impl<W: Warehouse> Copy<'_, W> {
     ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
-        if let Some(since) = self.comparing_since {
-            self.changes.reread_untouched(self.resource, since).await?;
+        if let Walk::Again { since_micros, from, .. } = self.walk {
+            self.changes.reread_untouched(self.resource, since_micros, from).await?;
         }
         let children = self.resource.children.iter().map(|child| child.table);
         for sealed in std::iter::once(table).chain(children) {
@@ -180,7 +220,7 @@ impl<W: Warehouse> Copy<'_, W> {
                 tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
             }
         }
-        let state = TableState::Live { frontier };
+        let state = self.walk.over(frontier);
         let mut batch = Batch::of(schema);
         batch.checkpoints.push(table_checkpoint(table.name, &state)?);
         batch.checkpoints.extend(numbers.map(|number| slice_removed(table.name, number)));

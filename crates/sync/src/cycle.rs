@@ -1,13 +1,13 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
 use catalog::Resource;
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState,
+    Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
     change::Changes,
-    copy::{Committed, Copy},
+    copy::{Committed, Copy, Walk},
     fetch::Fetch,
     state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
 };
@@ -59,10 +59,29 @@ impl<W: Warehouse> Cycle<'_, W> {
             if !holds_rows || name == "events" {
                 continue;
             }
-            *state = TableState::Comparing { frontier: None, since_micros };
+            let walks = Walks::default();
+            *state = TableState::Comparing { frontier: None, since_micros, from: None, walks };
             batch.checkpoints.push(table_checkpoint(name, state)?);
             let walked = stored.slices.remove(name).unwrap_or_default();
             batch.checkpoints.extend(walked.iter().map(|slice| slice_removed(name, slice.number)));
+        }
+        Ok(())
+    }
+
+    /// Lists that events do not tell all of are walked again when it is time (trap 17).
+    pub(crate) async fn walk_again_what_is_due(&self, stored: &mut Stored) -> Result<(), SyncError> {
+        let now_micros = self.fetch.stripe.now().timestamp_micros();
+        let mut batch = Batch::of(&self.engine.schema);
+        for resource in catalog::resources() {
+            let name = resource.table.name;
+            let Some(state) = stored.tables.get_mut(name) else { continue };
+            if let Some(due) = self.engine.options.reread.due(resource.list, state, now_micros) {
+                *state = due;
+                batch.checkpoints.push(table_checkpoint(name, state)?);
+            }
+        }
+        if !batch.checkpoints.is_empty() {
+            self.engine.warehouse.apply(batch).await?;
         }
         Ok(())
     }
@@ -76,7 +95,8 @@ impl<W: Warehouse> Cycle<'_, W> {
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
             self.copy_table(resource, state, slices)
         });
-        let mut tables = join_all(tables.collect::<Vec<_>>()).await;
+        let mut tables: Vec<TableReport> =
+            stream::iter(tables.collect::<Vec<_>>()).buffered(self.engine.options.tables).collect().await;
         let of_all = |report: &TableReport| report.outcome.as_ref().is_err_and(SyncError::concerns_all);
         match tables.iter().position(of_all).map(|index| tables.swap_remove(index).outcome) {
             Some(Err(error)) => Err(error),
@@ -92,22 +112,26 @@ impl<W: Warehouse> Cycle<'_, W> {
     ) -> TableReport {
         let table = resource.table.name;
         let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
-        let (frontier, comparing_since) = match state {
-            Some(TableState::Live { frontier }) => {
+        let now_micros = || self.fetch.stripe.now().timestamp_micros();
+        let first = |since: Option<i64>| Walk::First { since_micros: since.unwrap_or_else(now_micros) };
+        let (frontier, walk) = match state {
+            Some(live @ TableState::Live { .. }) => {
                 self.complete(table);
-                return TableReport { table, rows: 0, outcome: Ok(TableState::Live { frontier }) };
+                return TableReport { table, rows: 0, outcome: Ok(live) };
             }
-            Some(TableState::Copying { frontier }) => (frontier, None),
-            Some(TableState::Comparing { frontier, since_micros }) => (frontier, Some(since_micros)),
-            Some(TableState::Unavailable { .. }) | None => (None, None),
+            Some(TableState::Copying { frontier, since_micros }) => (frontier, first(since_micros)),
+            Some(TableState::Comparing { frontier, since_micros, from, walks }) => {
+                (frontier, Walk::Again { since_micros, from, walks })
+            }
+            Some(TableState::Unavailable { .. }) | None => (None, first(None)),
         };
         if slices.is_empty() {
-            slices.push(Slice::whole());
+            slices = walk.slices(resource.list);
         }
         let mut rows = 0;
         let mut longest = 1;
         let outcome = self
-            .copier(resource, comparing_since)
+            .copier(resource, walk)
             .run(&slices, frontier, |committed| {
                 rows += committed.rows;
                 longest = longest.max(committed.left);
@@ -152,7 +176,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         Changes { fetch: &self.fetch, warehouse, schema, width: options.reads }
     }
 
-    fn copier(&self, resource: &'static Resource, comparing_since: Option<i64>) -> Copy<'_, W> {
+    fn copier(&self, resource: &'static Resource, walk: Walk) -> Copy<'_, W> {
         let options = self.engine.options;
         Copy {
             changes: self.changes(),
@@ -160,7 +184,7 @@ impl<W: Warehouse> Cycle<'_, W> {
             width: options.slices,
             pages: options.pages,
             rows: options.rows,
-            comparing_since,
+            walk,
         }
     }
 

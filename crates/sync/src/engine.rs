@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Phase, Progress, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
+    Phase, Progress, Reread, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
     follow::Following, state::Stored,
 };
 
@@ -25,11 +25,23 @@ pub struct Options {
     pub event_pages: usize,
     /// Objects read again at once.
     pub reads: usize,
+    /// Tables walked at once: Stripe's limits are full with a few, and each holds a transaction in memory.
+    pub tables: usize,
+    /// How often to walk again what events do not tell of.
+    pub reread: Reread,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { slices: 4, pages: 5, rows: 8_192, event_pages: 50, reads: 8 }
+        Self {
+            slices: 4,
+            pages: 5,
+            rows: 8_192,
+            event_pages: 50,
+            reads: 8,
+            tables: 6,
+            reread: Reread::default(),
+        }
     }
 }
 
@@ -100,6 +112,7 @@ impl<W: Warehouse> Engine<W> {
         let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
         let cycle = Cycle { engine: self, fetch };
         let feed = cycle.feed(&mut stored).await?;
+        cycle.walk_again_what_is_due(&mut stored).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await?;
         unless_stopped(stop)?;

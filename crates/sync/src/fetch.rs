@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use catalog::{Decoder, Incomplete, One, Page, Place, Resource};
+use catalog::{Decoder, Incomplete, List, One, Page, Paging, Place, Resource};
 use chrono::{DateTime, Utc};
 use stripe_api::{Answer, Stripe};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Slice, SyncError, state::HOLD_BACK};
+use crate::{Ask, Slice, SyncError, state::HOLD_BACK};
 
 /// How often a page that is no JSON is asked for again: a proxy that cuts bodies cuts the next one elsewhere.
 const ATTEMPTS: u32 = 5;
@@ -64,12 +64,15 @@ impl Fetch {
         slice: &Slice,
         decoder: &mut Decoder,
     ) -> Result<(Option<Fetched>, Slice), SyncError> {
-        let ask = slice.ask();
-        let fixed = resource.list.params.iter().map(|&(name, value)| (name, value.to_owned()));
-        let query: Vec<_> = fixed.chain(ask.query).collect();
-        let mut fetched = match self.page(resource, &query, &ask.skip, decoder).await {
+        let List { params, again, paging, created, .. } = *resource.list;
+        let Ask { query, skip } = slice.ask();
+        let asked = if slice.again { again } else { params };
+        let fixed = asked.iter().map(|&(name, value)| (name, value.to_owned()));
+        // A list of one page takes no parameters for paging.
+        let query: Vec<_> = fixed.chain(query.into_iter().filter(|_| paging != Paging::Whole)).collect();
+        let mut fetched = match self.page(resource, &query, &skip, decoder).await {
             Ok(fetched) => fetched,
-            Err(error) => return Ok((None, lost_cursor(slice, error)?)),
+            Err(error) => return Ok((None, lost_cursor(slice, created, error)?)),
         };
         // Past this point the page's rows are in the decoder: a cursor that a nested list lost must not bring them again.
         self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
@@ -84,7 +87,8 @@ impl Fetch {
     pub(crate) async fn object(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
         // Not later than the request is sent: what happens after it must win.
         let as_of_micros = self.stripe.now().timestamp_micros();
-        match self.ask(&object_path(resource, id), &[]).await {
+        let Some(path) = object_path(resource, id) else { return Ok(Object::Gone { as_of_micros }) };
+        match self.ask(&path, &[]).await {
             Ok(answer) => Ok(Object::Found(answer)),
             Err(SyncError::Stripe { source, .. }) if source.is_missing() => Ok(Object::Gone { as_of_micros }),
             Err(error) => Err(error),
@@ -113,7 +117,7 @@ impl Fetch {
                     return Ok(Read::Row);
                 }
                 Err(source) if source.is_syntax() && attempt < ATTEMPTS => attempt += 1,
-                Err(source) => return Err(decode(&object_path(resource, id), source)),
+                Err(source) => return Err(decode(&object_path(resource, id).unwrap_or_default(), source)),
             }
             object = self.object(resource, id).await?;
         }
@@ -219,10 +223,12 @@ impl Fetch {
     }
 }
 
-/// The slice that goes on by time when the cursor object is gone; every other error stays one.
-fn lost_cursor(slice: &Slice, error: SyncError) -> Result<Slice, SyncError> {
+/// The slice that goes on when the cursor object is gone; every other error stays one.
+fn lost_cursor(slice: &Slice, by_time: bool, error: SyncError) -> Result<Slice, SyncError> {
     match &error {
-        SyncError::Stripe { source, .. } if source.is_missing_cursor() => slice.without_cursor().ok_or(error),
+        SyncError::Stripe { source, .. } if source.is_missing_cursor() => {
+            slice.without_cursor(by_time).ok_or(error)
+        }
         SyncError::Stripe { .. }
         | SyncError::Decode { .. }
         | SyncError::Warehouse(_)
@@ -238,8 +244,9 @@ fn decode(path: &str, source: catalog::DecodeError) -> SyncError {
     SyncError::Decode { path: path.to_owned(), source }
 }
 
-fn object_path(resource: &Resource, id: &str) -> String {
-    resource.retrieve_path.replace("{id}", &encoded(id))
+/// None for the few kinds that Stripe only lists: there the list has the last word.
+fn object_path(resource: &Resource, id: &str) -> Option<String> {
+    Some(resource.list.retrieve?.replace("{id}", &encoded(id)))
 }
 
 /// What an id keeps as it is: all that a path segment may hold unescaped.

@@ -1,11 +1,12 @@
 //! Following what happens: new objects by list, changed ones by event, deleted ones that others name; then the cursor.
 
 use catalog::Resource;
+use futures::stream::{self, StreamExt};
 use warehouse::Warehouse;
 
 use crate::{
-    Feed, SyncError, TableReport, TableState,
-    change::{Changes, News},
+    Feed, SyncError, TableReport, TableState, Walks,
+    change::{Changes, Listed, News},
     cycle::Cycle,
     state::KEPT,
 };
@@ -116,21 +117,38 @@ impl<W: Warehouse> Following<'_, W> {
     /// New objects of every live table; whether all could be listed.
     async fn list_all(&self, tables: &mut [TableReport]) -> Result<bool, SyncError> {
         let mut whole = true;
+        let mut asked = Vec::new();
         for resource in others(self.events) {
+            match report_of(tables, resource.table.name).map(|report| &report.outcome) {
+                Some(&Ok(TableState::Live { frontier, walks })) => {
+                    asked.push(self.list_new(resource, frontier, walks));
+                }
+                Some(Ok(TableState::Unavailable { .. })) | None => {}
+                Some(Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_)) => whole = false,
+            }
+        }
+        let width = self.cycle.engine.options.reads;
+        let listed: Vec<_> = stream::iter(asked).buffer_unordered(width).collect().await;
+        for (resource, listed) in listed {
             let Some(report) = report_of(tables, resource.table.name) else { continue };
-            let Ok(TableState::Live { frontier }) = report.outcome else {
-                whole &= matches!(report.outcome, Ok(TableState::Unavailable { .. }));
-                continue;
-            };
-            match self.changes.list_new(resource, frontier).await {
-                Ok(listed) => {
-                    report.outcome = Ok(listed.state);
-                    self.wrote(report, listed.rows);
+            match listed {
+                Ok(Listed { rows, state }) => {
+                    report.outcome = Ok(state);
+                    self.wrote(report, rows);
                 }
                 Err(error) => whole = self.failed(report, error).await?,
             }
         }
         Ok(whole)
+    }
+
+    async fn list_new(
+        &self,
+        resource: &'static Resource,
+        frontier: Option<i64>,
+        walks: Walks,
+    ) -> (&'static Resource, Result<Listed, SyncError>) {
+        (resource, self.changes.list_new(resource, frontier, walks).await)
     }
 
     /// Objects that events name, in every live table; whether all could be read.

@@ -16,11 +16,13 @@ mod fetch;
 mod follow;
 mod gathered;
 mod progress;
+mod reread;
 mod slice;
 mod state;
 
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
+pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
-pub use state::{Feed, TableState, table_states};
+pub use state::{Feed, TableState, Walks, table_states};

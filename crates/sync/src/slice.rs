@@ -37,6 +37,9 @@ pub struct Slice {
     /// The cursor object is gone: ask by time instead (trap 2).
     #[serde(default)]
     pub by_time: bool,
+    /// Asks for what the list leaves out otherwise (trap 10).
+    #[serde(default)]
+    pub again: bool,
     /// Every object of the stretch is stored.
     pub done: bool,
 }
@@ -54,7 +57,7 @@ impl Slice {
     /// The whole list.
     #[must_use]
     pub fn whole() -> Self {
-        Self { number: 0, gte: None, lt: None, at: None, by_time: false, done: false }
+        Self { number: 0, gte: None, lt: None, at: None, by_time: false, again: false, done: false }
     }
 
     /// Everything from `gte` on.
@@ -99,11 +102,15 @@ impl Slice {
         Self { at: Some(at), by_time: false, done: !has_more, ..self.clone() }
     }
 
-    /// The slice when Stripe no longer knows the cursor object: none when there is no time to go by.
+    /// The slice when Stripe no longer knows the cursor object: it goes on by time in a list that can be asked so, and
+    /// from its beginning in another. None when that was tried.
     #[must_use]
-    pub fn without_cursor(&self) -> Option<Self> {
-        let created = self.at.as_ref()?.created;
-        (created.is_some() && !self.by_time).then(|| Self { by_time: true, ..self.clone() })
+    pub fn without_cursor(&self, by_time: bool) -> Option<Self> {
+        let at = self.at.as_ref()?;
+        if by_time {
+            return (at.created.is_some() && !self.by_time).then(|| Self { by_time: true, ..self.clone() });
+        }
+        Some(Self { at: None, ..self.clone() })
     }
 
     /// Two slices for what is left of this one, the older under `number`; none when it is too short.
@@ -116,7 +123,7 @@ impl Slice {
         }
         let middle = oldest + (newest - oldest) / 2;
         let newer = Self { gte: Some(middle), ..self.clone() };
-        let older = Self { number, lt: Some(middle), gte: self.gte, at: None, by_time: false, done: false };
+        let older = Self { number, lt: Some(middle), at: None, by_time: false, ..self.clone() };
         Some((newer, older))
     }
 
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn trap_2_a_lost_cursor_resumes_by_time_and_skips_what_is_stored() {
         let walked = Slice::whole().walked(&[key("a", 9), key("b", 7), key("c", 7)], true);
-        let resumed = walked.without_cursor().unwrap();
+        let resumed = walked.without_cursor(true).unwrap();
         let ask = resumed.ask();
         assert_eq!(ask.query, [("limit", "100".to_owned()), ("created[lte]", "7".to_owned())]);
         assert_eq!(ask.skip, HashSet::from(["b".to_owned(), "c".to_owned()]));

@@ -18,24 +18,53 @@ pub enum TableState {
     Copying {
         /// The frontier that the table will have when it is live.
         frontier: Option<i64>,
+        /// When the walk began.
+        #[serde(default)]
+        since_micros: Option<i64>,
     },
-    /// It was live, and changes were missed: its list is walked whole again, over the rows it has.
+    /// It was live, and changes were or may have been missed: its list is walked again, over the rows it has.
     Comparing {
         /// The frontier that the table will have when it is live.
         frontier: Option<i64>,
         /// Rows that show a state before then are not compared yet.
         since_micros: i64,
+        /// Only what was created from this second on is walked; none for all of it.
+        #[serde(default)]
+        from: Option<i64>,
+        /// When the list was last walked before.
+        #[serde(default)]
+        walks: Walks,
     },
     /// The first copy is complete. New objects are looked for from `frontier` on.
     Live {
         /// Every object created before this second is stored; none while the list has been empty.
         frontier: Option<i64>,
+        /// When the list was last walked.
+        #[serde(default)]
+        walks: Walks,
     },
     /// Stripe refuses this resource, in its own words. Asked again in every cycle.
     Unavailable {
         /// Stripe's words.
         why: String,
     },
+}
+
+/// When the walks over a list began that went well, by the clock that stamps answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walks {
+    /// The last over all of it.
+    pub whole_micros: Option<i64>,
+    /// The last over its recent part at least.
+    pub recent_micros: Option<i64>,
+}
+
+impl Walks {
+    /// These, and one more, over all or only the recent part.
+    pub(crate) fn and(self, since_micros: i64, whole: bool) -> Self {
+        let whole_micros = if whole { Some(since_micros) } else { self.whole_micros };
+        Self { whole_micros, recent_micros: Some(since_micros) }
+    }
 }
 
 /// Where the change feed stands.

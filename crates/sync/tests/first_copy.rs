@@ -54,8 +54,9 @@ async fn running(key: Key) -> Running {
 
 fn engine(running: &Running, warehouse: &Arc<Memory>, width: usize) -> Engine<Memory> {
     let clock = At(DateTime::from_timestamp(running.world.now(), 0).unwrap());
-    let options = Options { slices: width, pages: 2, rows: 400, event_pages: 1, reads: 4 };
-    Engine { options, ..support::engine(&running.address, warehouse, Arc::new(clock), 20) }
+    let small =
+        Options { slices: width, pages: 2, rows: 400, event_pages: 1, reads: 4, ..Options::default() };
+    Engine { options: small, ..support::engine(&running.address, warehouse, Arc::new(clock), 20) }
 }
 
 /// Each object of a table by id, as its row turns back into it.

@@ -58,7 +58,9 @@ impl Bars {
     }
 
     fn draw(&mut self, progress: &ProgressView) {
-        for table in &progress.tables {
+        // A bar for each of seventy tables would be a wall: those that have something to show get one.
+        let shows = |table: &&TableProgressView| table.percent.is_some() || table.rows > 0;
+        for table in progress.tables.iter().filter(shows) {
             let bar = self
                 .tables
                 .entry(table.table.clone())

@@ -335,12 +335,21 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     warehouse.apply(batch(vec![(customers(), Change::Insert(rows)), (customers(), gone)])).await.unwrap();
     let asked = owned(&["b", "a", "never seen", "e"]);
     assert_eq!(warehouse.stale(&name(), customers(), asked, 20).await.unwrap(), ["a", "e", "never seen"]);
-    let untouched = async |after: &str, most| {
-        let asked = Untouched { since_micros: 20, after: after.to_owned(), most };
+    let untouched = async |created_from, after: &str, most| {
+        let asked = Untouched { since_micros: 20, created_from, after: after.to_owned(), most };
         warehouse.untouched(&name(), customers(), asked).await.unwrap()
     };
-    assert_eq!(untouched("", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
-    assert_eq!(untouched("a", 1).await, ["d"]);
+    assert_eq!(untouched(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
+    assert_eq!(untouched(None, "a", 1).await, ["d"]);
+    let dated = |id, created: i64| {
+        let mut row = row(id, 10);
+        row.insert("created", Cell::Whole(created * 1_000_000));
+        row
+    };
+    let rows = batch_of(customers(), &[dated("f", 5), dated("g", 9)]);
+    warehouse.apply(batch(vec![(customers(), Change::Insert(rows))])).await.unwrap();
+    assert_eq!(untouched(Some(9), "", 10).await, ["g"], "the others are older, or do not say how old");
+    assert_eq!(untouched(Some(5), "", 10).await, ["f", "g"]);
     assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), Some(20));
 }
 

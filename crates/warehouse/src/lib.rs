@@ -29,6 +29,8 @@ pub use crate::schema_name::{BadSchemaName, SchemaName};
 pub struct Untouched {
     /// They show a state before then.
     pub since_micros: i64,
+    /// They were created in this second or later; none for all, with or without `created`.
+    pub created_from: Option<i64>,
     /// Their ids come after this one.
     pub after: String,
     /// Not more than so many, the first.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
@@ -114,7 +115,8 @@ impl Warehouse for Memory {
         asked: Untouched,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
-        let old = |row: &Row| row.as_of < asked.since_micros && !is_tombstone(row);
+        let within = |row: &Row| asked.created_from.is_none_or(|from| created(row) >= Some(from));
+        let old = |row: &Row| row.as_of < asked.since_micros && !is_tombstone(row) && within(row);
         let held = state.table(schema, table)?.iter();
         let ids =
             held.filter(|(id, rows)| **id > asked.after && rows.iter().any(old)).map(|(id, _)| id.clone());
@@ -325,6 +327,12 @@ fn mark_each<'a>(
         marked += 1;
     }
     Ok(marked)
+}
+
+/// The second in which the object was created, where it says so.
+fn created(row: &Row) -> Option<i64> {
+    let column = row.slice.column_by_name("created")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    Some(column.iter().next()??.div_euclid(1_000_000))
 }
 
 fn is_tombstone(row: &Row) -> bool {

@@ -118,6 +118,10 @@ impl Call<'_> {
     fn used(&self, parts: &[&str]) -> Result<String, ApiError> {
         match parts {
             ["account"] => self.account(),
+            ["accounts"] => {
+                self.caller.require(resources::ACCOUNTS.permission)?;
+                self.list(&resources::ACCOUNTS)
+            }
             ["accounts", id] if *id == self.caller.account => self.account(),
             ["accounts", id] => Err(ApiError::missing("account", id, "id")),
             ["subscription_items"] => self.subscription_items(),
@@ -161,7 +165,7 @@ impl Call<'_> {
     }
 
     fn list(&self, endpoint: &'static Endpoint) -> Result<String, ApiError> {
-        let mut known = PAGING.to_vec();
+        let mut known = if resources::is_whole(endpoint) { vec!["expand"] } else { PAGING.to_vec() };
         known.extend(endpoint.filters);
         if endpoint.created {
             known.push("created");

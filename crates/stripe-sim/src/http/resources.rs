@@ -72,6 +72,55 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 
 /// Lists of features this business never used: they answer, and are empty.
 static UNUSED: &[Endpoint] = &[
+    timeless("apple_pay/domains", "apple_pay_domain", &["domain_name"], "rak_apple_pay_domain_read"),
+    endpoint("apps/installs", "apps.install", &["app", "status"], "rak_app_read"),
+    timeless("apps/secrets", "apps.secret", &["scope[type]"], "rak_secret_read"),
+    timeless(
+        "billing/credit_balance_transactions",
+        "billing.credit_balance_transaction",
+        &["credit_grant", "customer"],
+        "rak_billing_credit_grant_read",
+    ),
+    timeless("billing/feedback_options", "billing.feedback_option", &["status"], "rak_subscription_read"),
+    timeless("climate/products", "climate.product", &[], "rak_climate_order_read"),
+    timeless("climate/suppliers", "climate.supplier", &[], "rak_climate_order_read"),
+    timeless("country_specs", "country_spec", &[], "rak_country_spec_read"),
+    timeless("exchange_rates", "exchange_rate", &[], "rak_exchange_rate_read"),
+    endpoint(
+        "identity/verification_reports",
+        "identity.verification_report",
+        &["client_reference_id", "type", "verification_session"],
+        "rak_identity_verification_session_read",
+    ),
+    timeless(
+        "invoice_rendering_templates",
+        "invoice_rendering_template",
+        &["status"],
+        "rak_invoice_rendering_template_read",
+    ),
+    timeless(
+        "payment_method_domains",
+        "payment_method_domain",
+        &["domain_name", "enabled"],
+        "rak_payment_method_domain_read",
+    ),
+    timeless("payment_records", "payment_record", &[], "rak_payment_record_read"),
+    endpoint("product_catalog/trial_offers", "product_catalog.trial_offer", &["active"], "rak_product_read"),
+    timeless("reporting/report_types", "reporting.report_type", &[], "rak_report_run_read"),
+    timeless("tax/locations", "tax.location", &["type"], "rak_tax_location_read"),
+    timeless("tax_codes", "tax_code", &[], "rak_tax_code_read"),
+    timeless(
+        "terminal/configurations",
+        "terminal.configuration",
+        &["is_account_default"],
+        "rak_terminal_configuration_read",
+    ),
+    endpoint(
+        "three_d_secure/authentications",
+        "three_d_secure.authentication",
+        &["status"],
+        "rak_three_d_secure_read",
+    ),
     endpoint("application_fees", "application_fee", &["charge"], "rak_application_fee_read"),
     timeless("billing/alerts", "billing.alert", &["alert_type", "meter"], "rak_billing_alert_read"),
     timeless("billing/credit_grants", "billing.credit_grant", &["customer"], "rak_billing_credit_grant_read"),
@@ -162,6 +211,14 @@ static UNUSED: &[Endpoint] = &[
     endpoint("transfers", "transfer", &["destination", "transfer_group"], "rak_transfer_read"),
     timeless("webhook_endpoints", "webhook_endpoint", &[], "rak_webhook_read"),
 ];
+
+/// Accounts connected to this one: there are none. Its own is not among them (trap 10).
+pub(super) static ACCOUNTS: Endpoint = endpoint("accounts", "account", &[], "rak_connected_account_read");
+
+/// Whether the list has one page and takes no parameters for paging.
+pub(super) fn is_whole(endpoint: &Endpoint) -> bool {
+    endpoint.path == "reporting/report_types"
+}
 
 pub(super) fn by_path(path: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.path == path)

@@ -4,6 +4,7 @@
 
 mod following;
 mod gaps;
+mod rereading;
 mod small;
 #[path = "../support/mod.rs"]
 mod support;

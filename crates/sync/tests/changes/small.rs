@@ -31,8 +31,8 @@ pub(crate) struct Small {
     pub(crate) deleted: Mutex<BTreeSet<String>>,
     /// Seconds since the beginning.
     pub(crate) age: AtomicI64,
-    /// Happens once, right after the first page of customers was read.
-    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
+    /// Happens once, right after the first page of this kind was read.
+    pub(crate) meanwhile: Mutex<Option<(&'static str, Meanwhile)>>,
 }
 
 impl Small {
@@ -79,17 +79,21 @@ impl World for Small {
         };
         let shown = all.into_iter().skip(from).filter(|object| {
             let created = object["created"].as_i64().unwrap_or(BEGAN);
-            let fits = |(name, value): &(String, String)| object[name] == value.as_str();
-            scan.created_gte.is_none_or(|second| created >= second)
+            let fits = |(name, value): &(String, String)| {
+                object[name] == value.as_str()
+                    || serde_json::from_str::<Value>(value).is_ok_and(|value| object[name] == value)
+            };
+            let hidden = object["active"] == false && !scan.filters.iter().any(|(name, _)| name == "active");
+            !hidden
+                && scan.created_gte.is_none_or(|second| created >= second)
                 && scan.created_lt.is_none_or(|second| created < second)
                 && scan.filters.iter().all(fits)
                 && !(scan.hide_canceled && object["status"] == "canceled")
         });
         let page = shown.take(take).map(|object| Rendered::Value(Arc::new(object))).collect();
         drop(objects);
-        if scan.kind == "customer"
-            && let Some(change) = self.meanwhile.lock().unwrap().take()
-        {
+        let now = self.meanwhile.lock().unwrap().take_if(|(kind, _)| *kind == scan.kind);
+        if let Some((_, change)) = now {
             change(self);
         }
         Some(page)
@@ -105,7 +109,7 @@ impl World for Small {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["customer", "charge", "subscription", "event"]
+        vec!["customer", "charge", "subscription", "event", "payment_intent", "payment_method", "price"]
     }
 
     fn advance(&self, _seconds: i64) -> Vec<String> {
@@ -127,6 +131,7 @@ pub(crate) struct Copied {
     pub(crate) sim: Sim,
     pub(crate) warehouse: Arc<Memory>,
     pub(crate) engine: Engine<Memory>,
+    pub(crate) clock: Arc<Ticking>,
     pub(crate) address: String,
 }
 
@@ -143,8 +148,9 @@ pub(crate) async fn connected(world: Small, faults: FaultScript) -> Copied {
     sim.set_faults(faults);
     let address = support::serve(&sim, CancellationToken::new()).await;
     let warehouse = Arc::new(Memory::new());
-    let engine = support::engine(&address, &warehouse, Arc::new(Ticking(AtomicI64::new(BEGAN * 1000))), 3);
-    Copied { world, sim, warehouse, engine, address }
+    let clock = Arc::new(Ticking(AtomicI64::new(BEGAN * 1000)));
+    let engine = support::engine(&address, &warehouse, Arc::<Ticking>::clone(&clock), 3);
+    Copied { world, sim, warehouse, engine, clock, address }
 }
 
 impl Copied {

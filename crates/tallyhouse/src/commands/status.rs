@@ -27,8 +27,16 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
     } else if standings.is_empty() {
         output.line(&format!("nothing is copied yet; run: tallyhouse sync --connection {name}"))?;
     } else {
-        for standing in &standings {
+        let is_empty = |standing: &&Standing| {
+            standing.rows == 0 && matches!(standing.state, Some(TableState::Live { .. }))
+        };
+        let (empty, told): (Vec<_>, Vec<_>) = standings.iter().partition(is_empty);
+        for standing in told {
             output.line(&line(standing))?;
+        }
+        if !empty.is_empty() {
+            let names: Vec<&str> = empty.iter().map(|standing| standing.table.as_str()).collect();
+            output.line(&format!("{} empty: {}", names.len(), names.join(", ")))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -42,5 +50,5 @@ fn line(standing: &Standing) -> String {
         Some(TableState::Live { .. }) => "live".to_owned(),
         Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),
     };
-    format!("{:24} {:>10} rows  {state}", standing.table, standing.rows)
+    format!("{:32} {:>10} rows  {state}", standing.table, standing.rows)
 }

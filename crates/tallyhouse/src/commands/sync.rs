@@ -98,8 +98,13 @@ impl Runner {
 }
 
 fn tell(name: &str, summary: &Summary, output: Output) -> anyhow::Result<()> {
-    for table in &summary.tables {
-        output.line(&format!("{:24} {:>16}", table.table, table.words()))?;
+    let (told, quiet): (Vec<_>, Vec<_>) =
+        summary.tables.iter().partition(|table| table.rows > 0 || table.note.is_some());
+    for table in told {
+        output.line(&format!("{:32} {:>16}", table.table, table.words()))?;
+    }
+    if !quiet.is_empty() {
+        output.line(&format!("{:32} {:>16}", format!("{} other tables", quiet.len()), "nothing new"))?;
     }
     if !summary.tables.is_empty() {
         output.line(&format!("{} rows in {} requests", summary.rows, summary.requests))?;

@@ -1,6 +1,6 @@
 //! How the tables of a connection stand, as the warehouse has it.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -28,11 +28,13 @@ pub struct Standing {
 /// When the warehouse cannot be read.
 pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
     let schema: SchemaName = name.parse()?;
-    if !is_prepared(reader, &schema).await? {
+    let held = held(reader, &schema).await?;
+    if held.is_empty() {
         return Ok(Vec::new());
     }
     let mut states = sync::table_states(checkpoints(reader, &schema).await?)?;
-    let rows = reader.query(&counting(&schema), Vec::new()).await.context("could not count rows")?.rows;
+    let rows =
+        reader.query(&counting(&schema, &held), Vec::new()).await.context("could not count rows")?.rows;
     let standing = |row: Vec<Value>| {
         let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
         let last_data_at = if let Value::Timestamp(at) = newest { Some(at.and_utc()) } else { None };
@@ -42,10 +44,17 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     Ok(rows.into_iter().filter_map(standing).collect())
 }
 
-async fn is_prepared(reader: &Reader, schema: &SchemaName) -> anyhow::Result<bool> {
-    let ask = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+/// The tables that are there: an older version of the program made fewer.
+async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<&'static str>> {
+    let ask = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
-    Ok(!found.context("could not look for the schema")?.rows.is_empty())
+    let rows = found.context("could not look for the tables")?.rows;
+    let there: HashSet<&str> = rows
+        .iter()
+        .filter_map(|row| if let [Value::Text(name)] = row.as_slice() { Some(name.as_str()) } else { None })
+        .collect();
+    let ours = catalog::resources().iter().map(|resource| resource.table.name);
+    Ok(ours.filter(|name| there.contains(name)).collect())
 }
 
 /// What the checkpoints say of tables. Those of slices are left out: there can be thousands.
@@ -64,11 +73,10 @@ async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec
 }
 
 /// One row for each table: name, rows, newest `_as_of`.
-fn counting(schema: &SchemaName) -> String {
+fn counting(schema: &SchemaName, tables: &[&str]) -> String {
     let mut sql = String::new();
-    for (place, resource) in catalog::resources().iter().enumerate() {
+    for (place, table) in tables.iter().enumerate() {
         let union = if place == 0 { "" } else { " UNION ALL " };
-        let table = resource.table.name;
         // Names from the catalogue and a checked schema name: nothing to escape.
         let _infallible = write!(
             sql,

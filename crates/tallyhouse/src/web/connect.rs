@@ -36,7 +36,9 @@ struct AuthorizationPage {
     name: String,
     oauth: bool,
     asks_read_only: bool,
+    /// What people look for first.
     tables: Vec<&'static str>,
+    more: Vec<&'static str>,
     problem: Option<Problem>,
 }
 
@@ -277,6 +279,13 @@ fn authorize_url(app: &App, oauth: &OauthSettings, state: &SecretString) -> Stri
     url.into()
 }
 
+/// So many kinds are named at once, the others when somebody asks.
+const FIRST: usize = 12;
+
+fn names() -> impl Iterator<Item = &'static str> {
+    catalog::resources().iter().map(|resource| resource.table.name)
+}
+
 async fn show(
     app: &App,
     viewer: &Viewer,
@@ -299,7 +308,8 @@ async fn show(
         name,
         oauth: oauth.is_some(),
         asks_read_only: oauth.is_some_and(|oauth| oauth.scope == "read_only"),
-        tables: catalog::resources().iter().map(|resource| resource.table.name).collect(),
+        tables: names().take(FIRST).collect(),
+        more: names().skip(FIRST).collect(),
         problem,
     };
     Ok(page(status, &shown))

@@ -33,7 +33,14 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) struct Tables {
     pub(super) summary: String,
     pub(super) running: bool,
+    /// Those that hold something, or fail.
     pub(super) rows: Vec<TableRow>,
+    /// Those that Stripe refuses.
+    pub(super) refused: Vec<TableRow>,
+    /// Those of which Stripe has no objects.
+    pub(super) empty: Vec<String>,
+    /// Those whose first page has not come.
+    pub(super) waiting: Vec<String>,
 }
 
 /// One table of a connection.
@@ -111,8 +118,25 @@ fn stream(
 /// What to show of the tables.
 pub(super) fn tables(app: &App, progress: &ProgressView) -> Tables {
     let now = app.clock.now();
-    let rows = progress.tables.iter().map(|table| table_row(app, table, now)).collect();
-    Tables { summary: summary(progress, now), running: progress.is_running(), rows }
+    let mut shown = Tables {
+        summary: summary(progress, now),
+        running: progress.is_running(),
+        rows: Vec::new(),
+        refused: Vec::new(),
+        empty: Vec::new(),
+        waiting: Vec::new(),
+    };
+    for table in &progress.tables {
+        match table.state {
+            TableStanding::Waiting => shown.waiting.push(table.table.clone()),
+            TableStanding::Live if table.rows == 0 => shown.empty.push(table.table.clone()),
+            TableStanding::Unavailable => shown.refused.push(table_row(app, table, now)),
+            TableStanding::Live | TableStanding::Copying | TableStanding::Failed => {
+                shown.rows.push(table_row(app, table, now));
+            }
+        }
+    }
+    shown
 }
 
 fn summary(progress: &ProgressView, now: DateTime<Utc>) -> String {

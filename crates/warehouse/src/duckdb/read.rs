@@ -73,12 +73,15 @@ pub(super) fn untouched(
     connection: &Connection,
     schema: &SchemaName,
     table: &Table,
-    Untouched { since_micros, after, most }: &Untouched,
+    Untouched { since_micros, created_from, after, most }: &Untouched,
 ) -> Result<Vec<String>, WarehouseError> {
+    let within =
+        created_from.map(|from| format!("AND created >= make_timestamp({})", from.saturating_mul(1_000_000)));
     let text = format!(
-        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND {AS_OF} < make_timestamp(?::BIGINT) AND NOT {DELETED}
+        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND {AS_OF} < make_timestamp(?::BIGINT) AND NOT {DELETED} {}
             ORDER BY 1 LIMIT {most}",
-        sql::name(schema, table)
+        sql::name(schema, table),
+        within.unwrap_or_default()
     );
     texts(connection, &text, params![after, since_micros])
         .map_err(|source| WarehouseError::failed(format!("look for old rows of {}", table.name), source))

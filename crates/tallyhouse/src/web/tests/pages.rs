@@ -51,9 +51,9 @@ async fn a_connections_tables_show_state_rows_and_pace() {
         "42 %",
         "1,234/s · 2 min 5 s left",
         "In progress for 1 min 35 s",
-        "Unavailable",
+        "1 unavailable",
         "Failed",
-        "Waiting",
+        "1 waiting",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
