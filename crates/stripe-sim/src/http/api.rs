@@ -118,10 +118,6 @@ impl Call<'_> {
     fn used(&self, parts: &[&str]) -> Result<String, ApiError> {
         match parts {
             ["account"] => self.account(),
-            ["accounts"] => {
-                self.caller.require(resources::ACCOUNTS.permission)?;
-                self.list(&resources::ACCOUNTS)
-            }
             ["accounts", id] if *id == self.caller.account => self.account(),
             ["accounts", id] => Err(ApiError::missing("account", id, "id")),
             ["subscription_items"] => self.subscription_items(),

@@ -35,6 +35,8 @@ const fn timeless(
 
 /// Every list the simulator keeps objects for.
 pub(super) static ENDPOINTS: &[Endpoint] = &[
+    // Accounts connected to this one: there are none. Its own is not among them (trap 10).
+    endpoint("accounts", "account", &[], "rak_connected_account_read"),
     endpoint("charges", "charge", &["customer", "payment_intent", "transfer_group"], "rak_charge_read"),
     endpoint("customers", "customer", &["email", "test_clock"], "rak_customer_read"),
     endpoint("coupons", "coupon", &[], "rak_coupon_read"),
@@ -211,9 +213,6 @@ static UNUSED: &[Endpoint] = &[
     endpoint("transfers", "transfer", &["destination", "transfer_group"], "rak_transfer_read"),
     timeless("webhook_endpoints", "webhook_endpoint", &[], "rak_webhook_read"),
 ];
-
-/// Accounts connected to this one: there are none. Its own is not among them (trap 10).
-pub(super) static ACCOUNTS: Endpoint = endpoint("accounts", "account", &[], "rak_connected_account_read");
 
 /// Whether the list has one page and takes no parameters for paging.
 pub(super) fn is_whole(endpoint: &Endpoint) -> bool {
