@@ -1,7 +1,12 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
+use std::collections::BTreeMap;
+
 use catalog::Resource;
-use futures::stream::{self, StreamExt};
+use futures::{
+    future::FutureExt,
+    stream::{self, StreamExt},
+};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
@@ -9,6 +14,7 @@ use crate::{
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
+    reread::EVENTS,
     state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
 };
 
@@ -48,7 +54,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(feed)
     }
 
-    /// Every table that holds rows is to be walked whole again. Events are not: what Stripe dropped cannot come back.
+    /// Every table that holds rows, but that of events, is to be walked whole again.
     fn compare_all(&self, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
         let since_micros = self.fetch.stripe.now().timestamp_micros();
         for (name, state) in &mut stored.tables {
@@ -56,7 +62,7 @@ impl<W: Warehouse> Cycle<'_, W> {
                 TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. } => true,
                 TableState::Unavailable { .. } => false,
             };
-            if !holds_rows || name == "events" {
+            if !holds_rows || name == EVENTS {
                 continue;
             }
             let walks = Walks::default();
@@ -90,13 +96,15 @@ impl<W: Warehouse> Cycle<'_, W> {
     ///
     /// An error is what concerns all tables; what concerns one is in its report.
     pub(crate) async fn copy(&self, mut stored: Stored) -> Result<Vec<TableReport>, SyncError> {
-        let tables = catalog::resources().iter().map(|&resource| {
+        // One that is done makes room at once, whatever came before it: a long list must not keep others from beginning.
+        let walks = catalog::resources().iter().enumerate().map(|(place, &resource)| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
-            self.copy_table(resource, state, slices)
+            self.copy_table(resource, state, slices).map(move |report| (place, report))
         });
-        let mut tables: Vec<TableReport> =
-            stream::iter(tables.collect::<Vec<_>>()).buffered(self.engine.options.tables).collect().await;
+        let walks = stream::iter(walks.collect::<Vec<_>>()).buffer_unordered(self.engine.options.tables);
+        let by_place: BTreeMap<usize, TableReport> = walks.collect().await;
+        let mut tables: Vec<TableReport> = by_place.into_values().collect();
         let of_all = |report: &TableReport| report.outcome.as_ref().is_err_and(SyncError::concerns_all);
         match tables.iter().position(of_all).map(|index| tables.swap_remove(index).outcome) {
             Some(Err(error)) => Err(error),

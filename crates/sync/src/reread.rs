@@ -17,6 +17,9 @@ pub struct Reread {
     pub whole_every: Duration,
 }
 
+/// The table that is never walked again: what Stripe dropped cannot come back.
+pub(crate) const EVENTS: &str = "events";
+
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
@@ -31,7 +34,7 @@ impl Reread {
     /// The state of a table whose list is to be walked again now; none when that is not due.
     pub(crate) fn due(&self, list: &List, state: &TableState, now_micros: i64) -> Option<TableState> {
         let TableState::Live { frontier, walks } = state else { return None };
-        if list.is_followed() || list.table.name == "events" {
+        if list.is_followed() || list.table.name == EVENTS {
             return None;
         }
         let over = |last: Option<i64>, every| last.is_none_or(|last| now_micros - last >= micros(every));
