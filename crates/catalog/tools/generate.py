@@ -69,7 +69,7 @@ def describe(listing, exceptions):
         "path": listing.path,
         "table": exceptions.value("table", listing.path) or table_name(listing.path),
         "objects": listing.objects,
-        "created": listing.created and not v2,
+        "created": listing.created,
         "paging": paging,
         "params": params,
         "again": exceptions.value("again", listing.path),
@@ -78,6 +78,10 @@ def describe(listing, exceptions):
         "filters": sorted(set(listing.params) - {"created", "ending_before", "expand", "limit", "page", "starting_after", "include"}),
         "never": exceptions.value("never", listing.path) is not None,
         "shown": exceptions.value("shown", listing.path),
+        "expanded": exceptions.value("expanded", listing.path),
+        "ids": exceptions.value("ids", listing.path),
+        "include": [name for text in exceptions.values("include", listing.path) for name in text.split(",")],
+        "thin": "include" not in listing.params,
         "retrieve": retrieve_path(listing.retrieve),
     }
 
@@ -185,7 +189,7 @@ def render_lists(lists):
     tables = sorted({each["table"] for each in lists})
     uses = "".join(f"use super::{table}::{table.upper()};\n" for table in tables)
     entries = "".join(render_list(each) for each in lists)
-    return (f"{uses}use crate::{{List, Paging, Parent, Place}};\n\n/// Every list, those of v2 last.\n"
+    return (f"{uses}use crate::{{List, Paging, Parent, Place, Shown}};\n\n/// Every list, those of v2 last.\n"
             f"pub(crate) static LISTS: [List; {len(lists)}] = [\n{entries}];\n")
 
 
@@ -199,8 +203,9 @@ def render_list(each):
     fields = [f'table: &{each["table"].upper()}']
     if each["parent"]:
         table, name, in_path = each["parent"]
-        shown = f'Some("{each["shown"]}")' if each["shown"] else "None"
-        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown} }})')
+        shown = next((f'Shown::{kind.capitalize()}("{each[kind]}")' for kind in ("shown", "expanded") if each[kind]), "Shown::Apart")
+        shown = shown.replace("Shown::Shown", "Shown::Always")
+        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown}, ids: "{each["ids"] or ""}" }})')
     if each["params"]:
         fields.append(f'params: {pairs(each["params"].items())}')
     if each["again"]:
@@ -215,6 +220,9 @@ def render_list(each):
         fields.append(f'filters: {texts(each["filters"])}')
     if each["events"]:
         fields.append(f'events: {texts(each["events"])}')
+    if each["include"]:
+        fields.append(f'include: {texts(each["include"])}')
+        fields.append(f'thin: {str(each["thin"]).lower()}')
     if each["never"]:
         fields.append("walked: false")
     return f'    List {{ path: "{each["path"]}", {", ".join(fields)}, ..List::PLAIN }},\n'

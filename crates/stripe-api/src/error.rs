@@ -126,6 +126,19 @@ impl StripeError {
         matches!(self, Self::NotFound { code: Some(code), .. } if code == "resource_missing")
     }
 
+    /// An object that the request names, other than the one to go on from, is gone.
+    #[must_use]
+    pub fn is_missing_parent(&self) -> bool {
+        let gone = matches!(self, Self::Invalid { code: Some(code), .. } if code == "resource_missing");
+        self.is_missing() || (gone && !self.is_missing_cursor())
+    }
+
+    /// The request itself is wrong.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid { .. })
+    }
+
     /// The object that a list was to go on from is gone (trap 2).
     #[must_use]
     pub fn is_missing_cursor(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use warehouse::{Batch, Change, SchemaName, Untouched, Warehouse, Write};
+use warehouse::{Age, Batch, Change, Ids, SchemaName, Warehouse, Write};
 
 use crate::{
     Feed, Slice, SyncError, TableState, Walks,
@@ -149,8 +149,9 @@ impl<W: Warehouse> Changes<'_, W> {
         let (mut rows, mut after) = (0, String::new());
         loop {
             let table = resource.table;
-            let asked = Untouched { since_micros, created_from, after, most: TOGETHER };
-            let ids = self.warehouse.untouched(self.schema, table, asked).await?;
+            let asked =
+                Ids { age: Age::Before(since_micros), created_from, prefix: "", after, most: TOGETHER };
+            let ids = self.warehouse.ids(self.schema, table, asked).await?;
             let Some(last) = ids.last() else { return Ok(rows) };
             after = last.clone();
             rows += self.reread(resource, ids).await?;
@@ -204,7 +205,7 @@ impl<W: Warehouse> Changes<'_, W> {
         feed: &Feed,
     ) -> Result<u64, SyncError> {
         let mut batch = Batch::of(self.schema);
-        batch.checkpoints.push(feed_checkpoint(feed)?);
+        batch.checkpoints.push(feed_checkpoint(events.table, feed)?);
         let mut rows = 0;
         for decoded in news.decoded {
             rows += u64::try_from(decoded.rows.num_rows()).unwrap_or(u64::MAX);
@@ -271,9 +272,9 @@ impl News {
 
 /// Marks what Stripe no longer has, with what belonged to it.
 fn bury(batch: &mut Batch, resource: &'static Resource, id: String, as_of_micros: i64) {
-    for child in &resource.children {
+    for table in resource.belongings() {
         let change = Change::MarkChildrenDeleted { parents: vec![id.clone()], as_of_micros };
-        batch.writes.push(Write { table: child.table, change });
+        batch.writes.push(Write { table, change });
     }
     batch
         .writes

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use catalog::{Decoded, Decoder, List, Resource};
+use catalog::{Decoded, Decoder, List, Paging, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use warehouse::{Batch, Warehouse};
@@ -196,7 +196,9 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Splits the longest waiting slices until every worker has one. Both halves are stored no later than what is
     /// walked of either.
     fn split(&self, left: &mut Left, gathered: &mut Gathered, walking: usize) {
-        while self.resource.list.created && left.waiting.len() + walking < self.width {
+        // A page of API v2 goes on in the stretch that was asked for first: its walk cannot be cut short.
+        let list = self.resource.list;
+        while list.created && list.paging == Paging::After && left.waiting.len() + walking < self.width {
             let Some((newer, older)) = left.split_longest() else { break };
             gathered.split([newer, older]);
         }
@@ -210,7 +212,10 @@ impl<W: Warehouse> Copy<'_, W> {
     ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
-        if let Walk::Again { since_micros, from, .. } = self.walk {
+        // What its own list does not show, a round over the parents may (see `rounds`).
+        if let Walk::Again { since_micros, from, .. } = self.walk
+            && self.resource.also.is_none()
+        {
             self.changes.reread_untouched(self.resource, since_micros, from).await?;
         }
         let children = self.resource.children.iter().map(|child| child.table);

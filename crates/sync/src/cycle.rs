@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::Resource;
+use catalog::{Api, Resource};
 use futures::{
     future::FutureExt,
     stream::{self, StreamExt},
@@ -14,8 +14,8 @@ use crate::{
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
-    reread::EVENTS,
-    state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
+    reread::{EVENTS, is_feed},
+    state::{Stored, feed_checkpoint, round_checkpoint, slice_removed, table_checkpoint},
 };
 
 /// What the steps of one cycle share.
@@ -25,11 +25,22 @@ pub(crate) struct Cycle<'a, W> {
 }
 
 impl<W: Warehouse> Cycle<'_, W> {
-    /// The feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
+    /// The cursors of the feeds, one for each version of Stripe's API.
+    pub(crate) async fn feeds(
+        &self,
+        stored: &mut Stored,
+    ) -> Result<Vec<(&'static Resource, Feed)>, SyncError> {
+        let mut feeds = Vec::new();
+        for events in EVENTS.into_iter().filter_map(catalog::by_object) {
+            feeds.push((events, self.feed(events, stored).await?));
+        }
+        Ok(feeds)
+    }
+
+    /// A feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
     /// compared, when the feed has a gap.
-    pub(crate) async fn feed(&self, stored: &mut Stored) -> Result<Feed, SyncError> {
-        let held = stored.feed.clone();
-        let Some(events) = catalog::by_object("event") else { return Ok(held.unwrap_or_default()) };
+    async fn feed(&self, events: &'static Resource, stored: &mut Stored) -> Result<Feed, SyncError> {
+        let held = stored.feeds.get(events.table.name).cloned();
         let newest = match self.changes().newest_events(events).await {
             Ok(newest) => newest,
             // Nothing to go by; what the feed said before stays true.
@@ -45,24 +56,27 @@ impl<W: Warehouse> Cycle<'_, W> {
         let since = newest.and_then(|page| page.newest_held_back());
         let feed = Feed { since, catching_up: true, read_at: now };
         let mut batch = Batch::of(&self.engine.schema);
-        batch.checkpoints.push(feed_checkpoint(&feed)?);
+        batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
         if gap {
             tracing::warn!("changes of more than 30 days were missed: every table is compared with Stripe");
-            self.compare_all(stored, &mut batch)?;
+            self.compare_all(events.list.api(), stored, &mut batch)?;
         }
         self.engine.warehouse.apply(batch).await?;
         Ok(feed)
     }
 
-    /// Every table that holds rows, but that of events, is to be walked whole again.
-    fn compare_all(&self, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
+    /// Every table that holds rows, but that of events, is to be walked whole again; of one version of Stripe's API.
+    fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
         let since_micros = self.fetch.stripe.now().timestamp_micros();
-        for (name, state) in &mut stored.tables {
-            let holds_rows = match state {
-                TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. } => true,
-                TableState::Unavailable { .. } => false,
-            };
-            if !holds_rows || name == EVENTS {
+        for resource in own_lists().filter(|resource| resource.list.api() == api && !is_feed(resource.table))
+        {
+            let name = resource.table.name;
+            if let Some(round) = stored.rounds.get_mut(name) {
+                round.begin_anew();
+                batch.checkpoints.push(round_checkpoint(name, round)?);
+            }
+            let Some(state) = stored.tables.get_mut(name) else { continue };
+            if matches!(state, TableState::Unavailable { .. }) {
                 continue;
             }
             let walks = Walks::default();
@@ -78,7 +92,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     pub(crate) async fn walk_again_what_is_due(&self, stored: &mut Stored) -> Result<(), SyncError> {
         let now_micros = self.fetch.stripe.now().timestamp_micros();
         let mut batch = Batch::of(&self.engine.schema);
-        for resource in catalog::resources() {
+        for resource in own_lists() {
             let name = resource.table.name;
             let Some(state) = stored.tables.get_mut(name) else { continue };
             if let Some(due) = self.engine.options.reread.due(resource.list, state, now_micros) {
@@ -97,7 +111,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     /// An error is what concerns all tables; what concerns one is in its report.
     pub(crate) async fn copy(&self, mut stored: Stored) -> Result<Vec<TableReport>, SyncError> {
         // One that is done makes room at once, whatever came before it: a long list must not keep others from beginning.
-        let walks = catalog::resources().iter().enumerate().map(|(place, &resource)| {
+        let walks = own_lists().enumerate().map(|(place, resource)| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
             self.copy_table(resource, state, slices).map(move |report| (place, report))
@@ -146,23 +160,24 @@ impl<W: Warehouse> Cycle<'_, W> {
                 self.committed(table, &committed, longest);
             })
             .await;
-        TableReport { table, rows, outcome: self.concluded(table, outcome, holds_nothing).await }
+        TableReport { table, rows, outcome: self.concluded(resource, outcome, holds_nothing).await }
     }
 
     /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
     /// that holds rows keeps its state, and goes on from there once Stripe gives it again.
     pub(crate) async fn concluded(
         &self,
-        table: &'static str,
+        resource: &'static Resource,
         outcome: Result<TableState, SyncError>,
         holds_nothing: bool,
     ) -> Result<TableState, SyncError> {
+        let table = resource.table.name;
         match outcome {
             Ok(state) => {
                 self.complete(table);
                 Ok(state)
             }
-            Err(error) if holds_nothing && refuses_list(table, &error) => {
+            Err(error) if holds_nothing && refuses_list(resource, &error) => {
                 let state = TableState::Unavailable { why: error.sentence() };
                 self.show(table, |shown| {
                     (shown.unavailable, shown.why) = (true, Some(error.sentence()));
@@ -172,11 +187,14 @@ impl<W: Warehouse> Cycle<'_, W> {
                 self.engine.warehouse.apply(batch).await?;
                 Ok(state)
             }
-            Err(error) => {
-                self.show(table, |shown| shown.why = Some(error.sentence()));
-                Err(error)
-            }
+            Err(error) => self.unfinished(table, error),
         }
+    }
+
+    /// A table that cannot go on for now says why.
+    pub(crate) fn unfinished(&self, table: &'static str, error: SyncError) -> Result<TableState, SyncError> {
+        self.show(table, |shown| shown.why = Some(error.sentence()));
+        Err(error)
     }
 
     pub(crate) fn changes(&self) -> Changes<'_, W> {
@@ -220,8 +238,14 @@ impl<W: Warehouse> Cycle<'_, W> {
     }
 }
 
-/// A refused list is the table's own; what is refused of one object says nothing about its kind.
-fn refuses_list(table: &str, error: &SyncError) -> bool {
-    let list = catalog::resource(table).map(|resource| resource.list.path);
-    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
+/// A refused list is the table's own; what is refused of one object says nothing about its kind. Of a list for each parent
+/// only what all were refused comes here.
+fn refuses_list(resource: &Resource, error: &SyncError) -> bool {
+    let of_list = |path: &str| resource.is_apart() || path == resource.list.path;
+    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if of_list(path))
+}
+
+/// The resources whose list is the account's own.
+pub(crate) fn own_lists() -> impl Iterator<Item = &'static Resource> {
+    catalog::resources().iter().copied().filter(|resource| !resource.is_apart())
 }

@@ -1,13 +1,13 @@
 //! Following what happens: new objects by list, changed ones by event, deleted ones that others name; then the cursor.
 
-use catalog::Resource;
+use catalog::{Api, Resource};
 use futures::stream::{self, StreamExt};
 use warehouse::Warehouse;
 
 use crate::{
     Feed, SyncError, TableReport, TableState, Walks,
     change::{Changes, Listed, News},
-    cycle::Cycle,
+    cycle::{Cycle, own_lists},
     state::KEPT,
 };
 
@@ -21,7 +21,7 @@ enum Said {
     Nothing,
 }
 
-/// The end of a cycle: every table that can be is brought up to date.
+/// The end of a cycle: every table that can be is brought up to date, of one version of Stripe's API.
 pub(crate) struct Following<'a, W> {
     pub(crate) cycle: &'a Cycle<'a, W>,
     pub(crate) changes: Changes<'a, W>,
@@ -29,13 +29,13 @@ pub(crate) struct Following<'a, W> {
 }
 
 impl<W: Warehouse> Following<'_, W> {
-    /// Applies what changed since the cursor, and moves it when every table could be brought up to date.
-    pub(crate) async fn run(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
+    /// Applies what changed since the cursor, and moves it when every table could be brought up to date; where it stands.
+    pub(crate) async fn run(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<Feed, SyncError> {
         let mut most = self.cycle.engine.options.event_pages;
         let mut said = self.said(&feed, most, tables).await?;
         while matches!(said, Said::TooMuch) {
             let Some(further) = self.work_off(feed.clone(), tables).await? else {
-                return Ok(());
+                return Ok(feed);
             };
             if further == feed {
                 most = usize::MAX; // All of it is within the hold-back: read it whole.
@@ -52,13 +52,15 @@ impl<W: Warehouse> Following<'_, W> {
         if let Some(news) = &news {
             whole &= self.reread_all(news, news.read_micros, tables).await?;
         }
-        self.apply_dangling(tables).await?;
+        if self.events.list.api() == Api::V1 {
+            self.apply_dangling(tables).await?;
+        }
         if let Some(news) = news.filter(|_| whole) {
-            let cursor = news.cursor(&feed);
-            let rows = self.changes.settle(self.events, news, &cursor).await?;
+            feed = news.cursor(&feed);
+            let rows = self.changes.settle(self.events, news, &feed).await?;
             add(tables, self.events.table.name, rows);
         }
-        Ok(())
+        Ok(feed)
     }
 
     /// What the feed says; nothing while Stripe does not give it, and then new objects are still listed.
@@ -197,14 +199,14 @@ impl<W: Warehouse> Following<'_, W> {
         if error.concerns_all() {
             return Err(error);
         }
-        report.outcome = self.cycle.concluded(report.table, Err(error), false).await;
+        report.outcome = self.cycle.unfinished(report.table, error);
         Ok(false)
     }
 }
 
-/// Every resource but the events themselves.
+/// Every resource that the feed tells of, but the events themselves and what is only asked for parent by parent.
 fn others(events: &'static Resource) -> impl Iterator<Item = &'static Resource> {
-    catalog::resources().iter().copied().filter(|resource| resource.table.name != events.table.name)
+    own_lists().filter(|other| other.list.api() == events.list.api() && other.table.name != events.table.name)
 }
 
 fn report_of<'a>(tables: &'a mut [TableReport], table: &str) -> Option<&'a mut TableReport> {

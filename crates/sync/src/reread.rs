@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::List;
+use catalog::{List, Table};
 
 use crate::TableState;
 
@@ -15,10 +15,17 @@ pub struct Reread {
     pub recent: Duration,
     /// All of it.
     pub whole_every: Duration,
+    /// All parents of lists that must be asked parent by parent; between two rounds over all, those whose rows changed.
+    pub rounds_every: Duration,
 }
 
-/// The table that is never walked again: what Stripe dropped cannot come back.
-pub(crate) const EVENTS: &str = "events";
+/// The objects whose tables are never walked again: what Stripe dropped cannot come back. One for each version of its API.
+pub(crate) const EVENTS: [&str; 2] = ["event", "v2.core.event"];
+
+/// Whether the table holds events.
+pub(crate) fn is_feed(table: &Table) -> bool {
+    EVENTS.contains(&table.object)
+}
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -26,7 +33,8 @@ const DAY: u64 = 24 * HOUR;
 impl Default for Reread {
     fn default() -> Self {
         let (recent_every, recent) = (Duration::from_secs(6 * HOUR), Duration::from_secs(45 * DAY));
-        Self { recent_every, recent, whole_every: Duration::from_secs(7 * DAY) }
+        let (whole_every, rounds_every) = (Duration::from_secs(7 * DAY), Duration::from_secs(28 * DAY));
+        Self { recent_every, recent, whole_every, rounds_every }
     }
 }
 
@@ -34,7 +42,7 @@ impl Reread {
     /// The state of a table whose list is to be walked again now; none when that is not due.
     pub(crate) fn due(&self, list: &List, state: &TableState, now_micros: i64) -> Option<TableState> {
         let TableState::Live { frontier, walks } = state else { return None };
-        if list.is_followed() || list.table.name == EVENTS {
+        if list.is_followed() || is_feed(list.table) {
             return None;
         }
         let over = |last: Option<i64>, every| last.is_none_or(|last| now_micros - last >= micros(every));

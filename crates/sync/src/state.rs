@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use catalog::Table;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use warehouse::Checkpoint;
 
-use crate::{Slice, SyncError};
+use crate::{Slice, SyncError, rounds::Round};
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
 pub(crate) const HOLD_BACK: i64 = 120;
+
+/// The feed whose checkpoint does not name its table.
+const FIRST_FEED: &str = "events";
 
 /// Where a table is in its life. Only the engine moves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +100,10 @@ impl Feed {
 pub(crate) struct Stored {
     pub(crate) tables: BTreeMap<String, TableState>,
     pub(crate) slices: BTreeMap<String, Vec<Slice>>,
-    pub(crate) feed: Option<Feed>,
+    /// By the table of their events.
+    pub(crate) feeds: BTreeMap<String, Feed>,
+    /// By table.
+    pub(crate) rounds: BTreeMap<String, Round>,
 }
 
 impl Stored {
@@ -107,7 +114,12 @@ impl Stored {
             let Some(value) = value else { continue };
             let mut parts = key.split('/');
             match (parts.next(), parts.next()) {
-                (Some("feed"), None) => stored.feed = Some(parse(&key, value)?),
+                (Some("feed"), table) => {
+                    stored.feeds.insert(table.unwrap_or(FIRST_FEED).to_owned(), parse(&key, value)?);
+                }
+                (Some("round"), Some(table)) => {
+                    stored.rounds.insert(table.to_owned(), parse(&key, value)?);
+                }
                 (Some("table"), Some(table)) => {
                     stored.tables.insert(table.to_owned(), parse(&key, value)?);
                 }
@@ -126,7 +138,16 @@ impl Stored {
 /// # Errors
 /// When another version of the program wrote them.
 pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
-    Ok(Stored::read(checkpoints)?.tables)
+    let Stored { mut tables, rounds, .. } = Stored::read(checkpoints)?;
+    for (name, state) in &mut tables {
+        let also = catalog::resource(name).is_some_and(|resource| resource.also.is_some());
+        let asked = rounds.get(name).is_some_and(Round::was_whole);
+        if let (true, false, TableState::Live { frontier, .. }) = (also, asked, &state) {
+            // Its own list is copied, but not yet what only parents show.
+            *state = TableState::Copying { frontier: *frontier, since_micros: None };
+        }
+    }
+    Ok(tables)
 }
 
 pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {
@@ -141,8 +162,13 @@ pub(crate) fn slice_removed(table: &str, number: u32) -> Checkpoint {
     Checkpoint { key: slice_key(table, number), value: None }
 }
 
-pub(crate) fn feed_checkpoint(feed: &Feed) -> Result<Checkpoint, SyncError> {
-    checkpoint("feed".to_owned(), feed)
+pub(crate) fn feed_checkpoint(events: &Table, feed: &Feed) -> Result<Checkpoint, SyncError> {
+    let key = if events.name == FIRST_FEED { "feed".to_owned() } else { format!("feed/{}", events.name) };
+    checkpoint(key, feed)
+}
+
+pub(crate) fn round_checkpoint(table: &str, round: &Round) -> Result<Checkpoint, SyncError> {
+    checkpoint(format!("round/{table}"), round)
 }
 
 fn slice_key(table: &str, number: u32) -> String {

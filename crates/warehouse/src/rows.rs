@@ -35,6 +35,7 @@ pub(crate) fn rows_of<'a>(writes: &'a [Write], table: &Table) -> Vec<&'a RecordB
         .filter_map(|write| match &write.change {
             Change::Insert(rows) | Change::Merge(rows) => Some(rows),
             Change::ReplaceChildren { .. }
+            | Change::EndSets(_)
             | Change::MarkDeleted { .. }
             | Change::MarkChildrenDeleted { .. } => None,
         })

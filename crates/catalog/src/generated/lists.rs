@@ -31,6 +31,7 @@ use super::credit_notes_preview_lines::CREDIT_NOTES_PREVIEW_LINES;
 use super::customer_balance_transactions::CUSTOMER_BALANCE_TRANSACTIONS;
 use super::customer_cash_balance_transactions::CUSTOMER_CASH_BALANCE_TRANSACTIONS;
 use super::customer_sources::CUSTOMER_SOURCES;
+use super::customer_tax_ids::CUSTOMER_TAX_IDS;
 use super::customers::CUSTOMERS;
 use super::disputes::DISPUTES;
 use super::entitlements_active_entitlements::ENTITLEMENTS_ACTIVE_ENTITLEMENTS;
@@ -136,7 +137,7 @@ use super::v2_money_management_received_credits::V2_MONEY_MANAGEMENT_RECEIVED_CR
 use super::v2_money_management_transaction_entries::V2_MONEY_MANAGEMENT_TRANSACTION_ENTRIES;
 use super::v2_money_management_transactions::V2_MONEY_MANAGEMENT_TRANSACTIONS;
 use super::webhook_endpoints::WEBHOOK_ENDPOINTS;
-use crate::{List, Paging, Parent, Place};
+use crate::{List, Paging, Parent, Place, Shown};
 
 /// Every list, those of v2 last.
 pub(crate) static LISTS: [List; 138] = [
@@ -151,7 +152,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/accounts/{account}/capabilities",
         table: &ACCOUNT_CAPABILITIES,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/capabilities/{id}"),
         paging: Paging::Whole,
         events: &["capability.updated"],
@@ -160,7 +166,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/accounts/{account}/external_accounts",
         table: &ACCOUNT_EXTERNAL_ACCOUNTS,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Always("external_accounts"),
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/external_accounts/{id}"),
         filters: &["object"],
         events: &[
@@ -177,7 +188,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/accounts/{account}/persons",
         table: &ACCOUNT_PERSONS,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/persons/{id}"),
         filters: &["relationship"],
         events: &["person.created", "person.deleted", "person.updated"],
@@ -202,7 +218,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/application_fees/{id}/refunds",
         table: &APPLICATION_FEE_REFUNDS,
-        parent: Some(Parent { table: "application_fees", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "application_fees",
+            place: Place::Path("id"),
+            shown: Shown::Always("refunds"),
+            ids: "",
+        }),
         retrieve: Some("/v1/application_fees/{parent}/refunds/{id}"),
         events: &["application_fee.refund.updated"],
         ..List::PLAIN
@@ -278,7 +299,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/billing/meters/{id}/event_summaries",
         table: &BILLING_METER_EVENT_SUMMARIES,
-        parent: Some(Parent { table: "billing_meters", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "billing_meters",
+            place: Place::Path("id"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         filters: &["customer", "end_time", "start_time", "value_grouping_window"],
         walked: false,
         ..List::PLAIN
@@ -333,7 +359,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/checkout/sessions/{session}/line_items",
         table: &CHECKOUT_SESSION_LINE_ITEMS,
-        parent: Some(Parent { table: "checkout_sessions", place: Place::Path("session"), shown: None }),
+        parent: Some(Parent {
+            table: "checkout_sessions",
+            place: Place::Path("session"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -409,7 +440,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/credit_notes/{credit_note}/lines",
         table: &CREDIT_NOTE_LINE_ITEMS,
-        parent: Some(Parent { table: "credit_notes", place: Place::Path("credit_note"), shown: None }),
+        parent: Some(Parent {
+            table: "credit_notes",
+            place: Place::Path("credit_note"),
+            shown: Shown::Always("lines"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -424,7 +460,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/balance_transactions",
         table: &CUSTOMER_BALANCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/balance_transactions/{id}"),
         created: true,
         filters: &["invoice"],
@@ -433,7 +474,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/cash_balance_transactions",
         table: &CUSTOMER_CASH_BALANCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/cash_balance_transactions/{id}"),
         events: &["customer_cash_balance_transaction.created"],
         ..List::PLAIN
@@ -441,7 +487,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/payment_methods",
         table: &PAYMENT_METHODS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/payment_methods/{id}"),
         filters: &["allow_redisplay", "type"],
         events: &[
@@ -455,7 +506,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/sources",
         table: &CUSTOMER_SOURCES,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Expanded("sources"),
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/sources/{id}"),
         filters: &["object"],
         events: &[
@@ -477,8 +533,13 @@ pub(crate) static LISTS: [List; 138] = [
     },
     List {
         path: "/v1/customers/{customer}/tax_ids",
-        table: &TAX_IDS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        table: &CUSTOMER_TAX_IDS,
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Expanded("tax_ids"),
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/tax_ids/{id}"),
         events: &["customer.tax_id.created", "customer.tax_id.deleted", "customer.tax_id.updated"],
         ..List::PLAIN
@@ -501,7 +562,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/entitlements/active_entitlements",
         table: &ENTITLEMENTS_ACTIVE_ENTITLEMENTS,
-        parent: Some(Parent { table: "customers", place: Place::Query("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Query("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/entitlements/active_entitlements/{id}"),
         filters: &["customer"],
         events: &["entitlements.active_entitlement_summary.updated"],
@@ -572,7 +638,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "financial_connections_accounts",
             place: Place::Path("account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         filters: &["ownership"],
         walked: false,
@@ -584,7 +651,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "financial_connections_accounts",
             place: Place::Query("account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/financial_connections/transactions/{id}"),
         filters: &["account", "transacted_at", "transaction_refresh"],
@@ -676,7 +744,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/invoices/{invoice}/lines",
         table: &INVOICE_LINE_ITEMS,
-        parent: Some(Parent { table: "invoices", place: Place::Path("invoice"), shown: Some("lines") }),
+        parent: Some(Parent {
+            table: "invoices",
+            place: Place::Path("invoice"),
+            shown: Shown::Always("lines"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -757,7 +830,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/issuing/tokens",
         table: &ISSUING_TOKENS,
-        parent: Some(Parent { table: "issuing_cards", place: Place::Query("card"), shown: None }),
+        parent: Some(Parent {
+            table: "issuing_cards",
+            place: Place::Query("card"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/issuing/tokens/{id}"),
         created: true,
         filters: &["card", "status"],
@@ -780,7 +858,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_attempt_records",
         table: &PAYMENT_ATTEMPT_RECORDS,
-        parent: Some(Parent { table: "payment_records", place: Place::Query("payment_record"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_records",
+            place: Place::Query("payment_record"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/payment_attempt_records/{id}"),
         filters: &["payment_record"],
         ..List::PLAIN
@@ -806,7 +889,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_intents/{intent}/amount_details_line_items",
         table: &PAYMENT_INTENT_AMOUNT_DETAILS_LINE_ITEMS,
-        parent: Some(Parent { table: "payment_intents", place: Place::Path("intent"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_intents",
+            place: Place::Path("intent"),
+            shown: Shown::Expanded("amount_details.line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -820,7 +908,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_links/{payment_link}/line_items",
         table: &PAYMENT_LINK_LINE_ITEMS,
-        parent: Some(Parent { table: "payment_links", place: Place::Path("payment_link"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_links",
+            place: Place::Path("payment_link"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -912,7 +1005,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/products/{product}/features",
         table: &PRODUCT_FEATURES,
-        parent: Some(Parent { table: "products", place: Place::Path("product"), shown: None }),
+        parent: Some(Parent {
+            table: "products",
+            place: Place::Path("product"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/products/{parent}/features/{id}"),
         ..List::PLAIN
     },
@@ -936,13 +1034,23 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/quotes/{quote}/computed_upfront_line_items",
         table: &QUOTE_COMPUTED_UPFRONT_LINE_ITEMS,
-        parent: Some(Parent { table: "quotes", place: Place::Path("quote"), shown: None }),
+        parent: Some(Parent {
+            table: "quotes",
+            place: Place::Path("quote"),
+            shown: Shown::Expanded("computed.upfront.line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
         path: "/v1/quotes/{quote}/line_items",
         table: &QUOTE_LINE_ITEMS,
-        parent: Some(Parent { table: "quotes", place: Place::Path("quote"), shown: None }),
+        parent: Some(Parent {
+            table: "quotes",
+            place: Place::Path("quote"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -957,7 +1065,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/radar/value_list_items",
         table: &RADAR_VALUE_LIST_ITEMS,
-        parent: Some(Parent { table: "radar_value_lists", place: Place::Query("value_list"), shown: None }),
+        parent: Some(Parent {
+            table: "radar_value_lists",
+            place: Place::Query("value_list"),
+            shown: Shown::Always("list_items"),
+            ids: "",
+        }),
         retrieve: Some("/v1/radar/value_list_items/{id}"),
         created: true,
         filters: &["value", "value_list"],
@@ -1007,7 +1120,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/setup_attempts",
         table: &SETUP_ATTEMPTS,
-        parent: Some(Parent { table: "setup_intents", place: Place::Query("setup_intent"), shown: None }),
+        parent: Some(Parent {
+            table: "setup_intents",
+            place: Place::Query("setup_intent"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         created: true,
         filters: &["setup_intent"],
         ..List::PLAIN
@@ -1045,7 +1163,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/sources/{source}/source_transactions",
         table: &SOURCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customer_sources", place: Place::Path("source"), shown: None }),
+        parent: Some(Parent {
+            table: "customer_sources",
+            place: Place::Path("source"),
+            shown: Shown::Apart,
+            ids: "src_",
+        }),
         events: &["source.transaction.created", "source.transaction.updated"],
         ..List::PLAIN
     },
@@ -1055,7 +1178,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "subscriptions",
             place: Place::Query("subscription"),
-            shown: Some("items"),
+            shown: Shown::Always("items"),
+            ids: "",
         }),
         retrieve: Some("/v1/subscription_items/{id}"),
         filters: &["subscription"],
@@ -1230,7 +1354,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/transfers/{id}/reversals",
         table: &TRANSFER_REVERSALS,
-        parent: Some(Parent { table: "transfers", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "transfers",
+            place: Place::Path("id"),
+            shown: Shown::Always("reversals"),
+            ids: "",
+        }),
         retrieve: Some("/v1/transfers/{parent}/reversals/{id}"),
         ..List::PLAIN
     },
@@ -1240,7 +1369,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/credit_reversals/{id}"),
         filters: &["financial_account", "received_credit", "status"],
@@ -1253,7 +1383,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/debit_reversals/{id}"),
         filters: &["financial_account", "received_debit", "resolution", "status"],
@@ -1283,7 +1414,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/inbound_transfers/{id}"),
         filters: &["financial_account", "status"],
@@ -1301,7 +1433,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/outbound_payments/{id}"),
         created: true,
@@ -1323,7 +1456,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/outbound_transfers/{id}"),
         filters: &["financial_account", "status"],
@@ -1344,7 +1478,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/received_credits/{id}"),
         filters: &["financial_account", "linked_flows", "status"],
@@ -1361,7 +1496,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/received_debits/{id}"),
         filters: &["financial_account", "status"],
@@ -1374,7 +1510,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/transaction_entries/{id}"),
         created: true,
@@ -1387,7 +1524,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/transactions/{id}"),
         created: true,
@@ -1427,12 +1565,27 @@ pub(crate) static LISTS: [List; 138] = [
             "v2.core.account[identity].updated",
             "v2.core.account[requirements].updated",
         ],
+        include: &[
+            "configuration.customer",
+            "configuration.merchant",
+            "configuration.recipient",
+            "defaults",
+            "future_requirements",
+            "identity",
+            "requirements",
+        ],
+        thin: true,
         ..List::PLAIN
     },
     List {
         path: "/v2/core/accounts/{account_id}/persons",
         table: &V2_CORE_ACCOUNT_PERSONS,
-        parent: Some(Parent { table: "v2_core_accounts", place: Place::Path("account_id"), shown: None }),
+        parent: Some(Parent {
+            table: "v2_core_accounts",
+            place: Place::Path("account_id"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v2/core/accounts/{parent}/persons/{id}"),
         paging: Paging::Page,
         events: &[
@@ -1448,12 +1601,15 @@ pub(crate) static LISTS: [List; 138] = [
         retrieve: Some("/v2/core/event_destinations/{id}"),
         paging: Paging::Page,
         events: &["v2.core.event_destination.ping"],
+        include: &["webhook_endpoint.url"],
+        thin: false,
         ..List::PLAIN
     },
     List {
         path: "/v2/core/events",
         table: &V2_CORE_EVENTS,
         retrieve: Some("/v2/core/events/{id}"),
+        created: true,
         paging: Paging::Page,
         filters: &["object_id", "types"],
         ..List::PLAIN
@@ -1477,6 +1633,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/adjustments",
         table: &V2_MONEY_MANAGEMENT_ADJUSTMENTS,
         retrieve: Some("/v2/money_management/adjustments/{id}"),
+        created: true,
         paging: Paging::Page,
         filters: &["adjusted_flow"],
         events: &["v2.money_management.adjustment.created"],
@@ -1492,6 +1649,8 @@ pub(crate) static LISTS: [List; 138] = [
             "v2.money_management.financial_account.created",
             "v2.money_management.financial_account.updated",
         ],
+        include: &["storage.deposit_insurance_eligibility"],
+        thin: false,
         ..List::PLAIN
     },
     List {
@@ -1510,6 +1669,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/inbound_transfers",
         table: &V2_MONEY_MANAGEMENT_INBOUND_TRANSFERS,
         retrieve: Some("/v2/money_management/inbound_transfers/{id}"),
+        created: true,
         paging: Paging::Page,
         events: &[
             "v2.money_management.inbound_transfer.available",
@@ -1525,6 +1685,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/outbound_payments",
         table: &V2_MONEY_MANAGEMENT_OUTBOUND_PAYMENTS,
         retrieve: Some("/v2/money_management/outbound_payments/{id}"),
+        created: true,
         paging: Paging::Page,
         filters: &["recipient", "status"],
         events: &[
@@ -1574,6 +1735,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/received_credits",
         table: &V2_MONEY_MANAGEMENT_RECEIVED_CREDITS,
         retrieve: Some("/v2/money_management/received_credits/{id}"),
+        created: true,
         paging: Paging::Page,
         events: &[
             "v2.money_management.received_credit.available",
@@ -1587,6 +1749,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transaction_entries",
         table: &V2_MONEY_MANAGEMENT_TRANSACTION_ENTRIES,
         retrieve: Some("/v2/money_management/transaction_entries/{id}"),
+        created: true,
         paging: Paging::Page,
         filters: &["transaction"],
         ..List::PLAIN
@@ -1595,6 +1758,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transactions",
         table: &V2_MONEY_MANAGEMENT_TRANSACTIONS,
         retrieve: Some("/v2/money_management/transactions/{id}"),
+        created: true,
         paging: Paging::Page,
         filters: &["financial_account", "flow"],
         events: &["v2.money_management.transaction.created", "v2.money_management.transaction.updated"],

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::read::{LISTED, json_list};
 use super::{open, sql};
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
-use crate::{Applied, Batch, Change, Checkpoint, SchemaName, WarehouseError, Write};
+use crate::{Applied, Batch, Change, Checkpoint, Ended, SchemaName, WarehouseError, Write};
 
 /// Stores the batch or nothing of it.
 pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, WarehouseError> {
@@ -41,7 +41,7 @@ pub(super) fn seal(
         WarehouseError::failed(format!("make ids of {} unique", table.name), source)
     };
     let name = sql::name(schema, table);
-    let key = if rows::is_child(table) { "_parent, id" } else { "id" };
+    let key = sql::key(table);
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let doubled =
         format!("CREATE TEMP TABLE doubled AS SELECT {key} FROM {name} GROUP BY {key} HAVING count(*) > 1");
@@ -102,6 +102,9 @@ impl Store<'_> {
                 rows::as_of(table, rows)?;
                 self.merge(table, rows).map_err(|source| doing("merge rows into", table, source))
             }
+            Change::EndSets(ended) => {
+                self.end_sets(table, ended).map_err(|source| doing("end sets of", table, source))
+            }
             Change::MarkDeleted { ids, as_of_micros } => self
                 .mark_deleted(table, ids, *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
@@ -117,21 +120,38 @@ impl Store<'_> {
             return Ok(0);
         }
         let name = sql::name(self.schema, table);
+        let key = sql::key(table);
+        let same =
+            if rows::is_child(table) { "t.id = s.id AND t._parent = s._parent" } else { "t.id = s.id" };
         self.stage(&name, rows)?;
         self.connection.execute_batch(&format!(
             "DELETE FROM {name} AS t USING
-                (SELECT id, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY id) AS s
-                WHERE t.id = s.id AND t._as_of <= s._as_of"
+                (SELECT {key}, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY {key}) AS s
+                WHERE {same} AND t._as_of <= s._as_of"
         ))?;
         let insert = format!(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = s.id)
-                QUALIFY row_number() OVER (PARTITION BY id ORDER BY _as_of DESC, s.rowid DESC) = 1",
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {same})
+                QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _as_of DESC, s.rowid DESC) = 1",
             columns = sql::columns(table)
         );
         let stored = self.connection.execute(&insert, [])?;
         self.connection.execute_batch("DROP TABLE temp.main.stage")?;
         Ok(wide(stored))
+    }
+
+    fn end_sets(&self, table: &Table, ended: &[Ended]) -> ::duckdb::Result<u64> {
+        let listed: Vec<_> = ended
+            .iter()
+            .map(|Ended { parent, since_micros }| json!({ "parent": parent, "since": since_micros }))
+            .collect();
+        let delete = format!(
+            "DELETE FROM {} AS t USING
+                (SELECT unnest(from_json(?::JSON, '[{{\"parent\":\"VARCHAR\",\"since\":\"BIGINT\"}}]'), recursive := true)) AS e
+                WHERE t.{PARENT} = e.parent AND t.{AS_OF} < make_timestamp(e.since)",
+            sql::name(self.schema, table)
+        );
+        Ok(wide(self.connection.execute(&delete, [serde_json::Value::from(listed).to_string()])?))
     }
 
     fn replace_children(&self, table: &Table, ages: &str, rows: &RecordBatch) -> ::duckdb::Result<u64> {
