@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use secrecy::SecretString;
 use store::Store;
-use stripe_api::{Clock, Rates, RetryPolicy, Stripe, StripeError};
+use stripe_api::{Clock, KeyKind, Mode, RetryPolicy, Stripe, StripeError};
 use warehouse::{DuckDb, DuckOptions};
 
 use crate::config::{self, Config};
@@ -35,7 +35,8 @@ pub fn open_warehouse(config: &Config) -> anyhow::Result<DuckDb> {
     Ok(DuckDb::open(config.warehouse_file(), options)?)
 }
 
-/// How to ask Stripe with `key`.
+/// How to ask Stripe with `key`, as fast as the account's mode allows. A key that does not tell its mode is taken for a
+/// sandbox's: too slow harms nobody.
 ///
 /// # Errors
 /// When this machine cannot make TLS connections.
@@ -45,11 +46,7 @@ pub fn stripe(
     retry: RetryPolicy,
     clock: Arc<dyn Clock>,
 ) -> Result<Stripe, StripeError> {
-    let rates = Rates {
-        per_second: options.requests_per_second,
-        per_endpoint: options.requests_per_second_per_endpoint,
-        concurrent: options.concurrent_requests,
-    };
+    let rates = options.rates(KeyKind::parse(&key).map_or(Mode::Test, |kind| kind.mode));
     let api_url = options.api_url.clone();
     Stripe::new(stripe_api::Config { api_url, key, account: None, rates, retry }, clock)
 }
@@ -113,6 +110,21 @@ mod tests {
         fs::set_permissions(&data_dir, Permissions::from_mode(mode)).unwrap();
         let store = open_store(&Config { data_dir: data_dir.clone(), ..Config::default() }).await;
         (store, fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777)
+    }
+
+    #[test]
+    fn trap_22_the_keys_mode_says_how_fast_its_account_is_asked() {
+        let asks = |key: &str, told| {
+            let options = config::Stripe { requests_per_second: told, ..config::Stripe::default() };
+            let key = SecretString::from(key.to_owned());
+            let clock = Arc::new(crate::clock::SystemClock);
+            format!("{:?}", stripe(&options, key, RetryPolicy::default(), clock).unwrap())
+        };
+        for sandbox in ["rk_test_1", "sk_test_1", "tells_nothing"] {
+            assert!(asks(sandbox, None).contains("per_second: 20,"), "{}", asks(sandbox, None));
+            assert!(asks(sandbox, Some(60)).contains("per_second: 60,"));
+        }
+        assert!(asks("rk_live_1", None).contains("per_second: 80,"), "{}", asks("rk_live_1", None));
     }
 
     #[tokio::test]

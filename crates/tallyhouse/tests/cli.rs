@@ -214,7 +214,11 @@ async fn commands_ask_the_server_that_runs_and_do_without_one_that_died() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path();
     assert!(connect(&address, DEMO_RESTRICTED_KEY, folder).status.success());
-    let configured = [("STRIPE__API_URL", address.as_str()), ("UPDATES__EVERY_MINUTES", "0")];
+    let configured = [
+        ("STRIPE__API_URL", address.as_str()),
+        ("STRIPE__REQUESTS_PER_SECOND", "5000"),
+        ("UPDATES__EVERY_MINUTES", "0"),
+    ];
     let (server, _setup) = server::serve(folder, &configured);
     assert!(well(&address, folder, &["doctor"]).contains("a running server has it open"));
     let told = well(&address, folder, &["sync"]);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use stripe_api::Mode;
 use stripe_sim::{DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_PASSWORD, DEMO_PLATFORM_KEY};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -51,6 +52,8 @@ fn join(config: &mut Config, options: &cli::Demo, stripe: std::net::SocketAddr) 
     config.stripe.client_id = Some(DEMO_CLIENT_ID.to_owned());
     config.stripe.platform_key = Some(SecretString::from(DEMO_PLATFORM_KEY));
     config.stripe.platform_key_file = None;
+    // A sandbox by its keys, but the simulator allows what Stripe allows a live account.
+    config.stripe.requests_per_second.get_or_insert(config.stripe.rates(Mode::Live).per_second);
     Ok(())
 }
 

@@ -70,7 +70,8 @@ impl Here {
         let store = Store::in_memory(MasterKey::from_text(&"07".repeat(32)).unwrap()).await.unwrap();
         let shop = store.insert_connection(&shop(key), SystemClock.now()).await.unwrap();
         let (store, fuse) = (Arc::new(store), Arc::new(Fuse(AtomicI32::new(0))));
-        let stripe = config::Stripe { api_url, ..config::Stripe::default() };
+        let stripe =
+            config::Stripe { api_url, requests_per_second: Some(5_000), ..config::Stripe::default() };
         let parts = Parts { store: Arc::clone(&store), warehouse, stripe, clock: Arc::<Fuse>::clone(&fuse) };
         let updates = Updates::new(parts).unwrap();
         Self { updates, store, shop, sim, fuse, stop, beside, _folder: folder }
