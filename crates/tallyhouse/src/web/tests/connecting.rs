@@ -4,7 +4,15 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 use store::{How, Role, Status};
 
-use super::{Answer, Browser, Here, SECRET_KEY, fakes::Says};
+use axum::body::Body;
+use http::{Request, header};
+use tower::ServiceExt;
+
+use super::{
+    Answer, Browser, Here, SECRET_KEY,
+    fakes::{Gate, Says},
+    form,
+};
 
 /// Goes to Stripe and gives the state that came along.
 async fn leave(here: &Here, admin: &Browser, fields: &[(&str, &str)]) -> String {
@@ -330,4 +338,40 @@ async fn deleting_gives_the_access_back_and_a_failure_is_told() {
         let list = here.get(done.location(), Some(&admin)).await;
         assert!(list.page(StatusCode::OK).contains(words), "{says:?}: {}", list.body);
     }
+}
+
+/// Asks, and is gone as soon as what is asked for waits before `gate`; gives when it is done all the same.
+async fn walk_away(here: &Here, request: Request<Body>, gate: &Gate) {
+    let closed = gate.close().await;
+    tokio::select! {
+        answer = here.router.clone().oneshot(request) => panic!("{answer:?} came too early"),
+        () = gate.reached() => {}
+    }
+    drop(closed);
+    here.app.finished().await;
+}
+
+#[tokio::test]
+async fn what_began_is_done_to_its_end_also_when_the_tab_is_closed() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = Request::get(format!("/oauth/callback?state={state}&code=ac_1"))
+        .header(header::HOST, "localhost:8080")
+        .header(header::COOKIE, &admin.cookie);
+    walk_away(&here, back.body(Body::empty()).unwrap(), &here.stripe.trading).await;
+    assert_eq!(here.sync.did(), ["start shop"]);
+
+    let fields = [("csrf", admin.csrf.as_str()), ("connection", "shop"), ("key", "rk_test_1")];
+    let again = form("/admin/connections/new/stripe/key", &admin.cookie, &fields);
+    let state = leave(&here, &admin, &[("connection", "shop")]).await;
+    walk_away(&here, again, &here.sync.stopping).await;
+    assert_eq!(here.sync.did(), ["start shop", "stop shop", "start shop"]);
+    come_back(&here, &admin, &format!("state={state}&code=ac_2")).await;
+
+    here.stripe.given_back.lock().unwrap().clear();
+    let fields = [("csrf", admin.csrf.as_str()), ("typed", "shop")];
+    let delete = form("/admin/connections/shop/delete", &admin.cookie, &fields);
+    walk_away(&here, delete, &here.sync.stopping).await;
+    assert_eq!(*here.stripe.given_back.lock().unwrap(), ["acct_1"]);
 }

@@ -38,6 +38,31 @@ impl Clock for FakeClock {
     }
 }
 
+/// A place where whoever comes by is kept waiting.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    waiting: watch::Sender<u32>,
+    open: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    /// Closed until what this gives is dropped.
+    pub(super) async fn close(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.open.lock().await
+    }
+
+    /// Somebody waits before it.
+    pub(super) async fn reached(&self) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+
+    async fn pass(&self) {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        drop(self.open.lock().await);
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
 /// Notes what was started and stopped, and shows what it is told.
 #[derive(Debug, Default)]
 pub(super) struct FakeSync {
@@ -47,6 +72,8 @@ pub(super) struct FakeSync {
     pub(super) store: OnceLock<Arc<Store>>,
     /// How often the tables were asked for.
     pub(super) looked: AtomicI64,
+    /// Before an update is stopped.
+    pub(super) stopping: Gate,
     progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
 }
 
@@ -72,6 +99,7 @@ impl SyncControl for FakeSync {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         async move {
+            self.stopping.pass().await;
             let store = self.store.get();
             let there = match store {
                 Some(store) => store.connection_named(connection).await.unwrap().is_some(),
@@ -133,6 +161,8 @@ pub(super) struct FakeStripe {
     pub(super) says: Mutex<Says>,
     pub(super) codes: Mutex<Vec<String>>,
     pub(super) given_back: Mutex<Vec<String>>,
+    /// Before a code is traded.
+    pub(super) trading: Gate,
 }
 
 impl FakeStripe {
@@ -191,7 +221,10 @@ impl StripeAccess for FakeStripe {
     }
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {
-        let answer = self.answer(code);
-        async { answer }.boxed()
+        async {
+            self.trading.pass().await;
+            self.answer(code)
+        }
+        .boxed()
     }
 }
