@@ -13,6 +13,7 @@ use store::{Connection, Status};
 use super::{
     Admin, App, Refusal, Viewer,
     form::{Nothing, Posted},
+    grants::Access,
     page::{Flash, Section, Shell, Tone, page},
     sign_in::audit,
     words::{Moment, duration, duration_ms},
@@ -26,6 +27,9 @@ pub(super) struct News {
     deleted: Option<String>,
     #[serde(default)]
     note: String,
+    /// What became of the access that a pasted key took the place of.
+    #[serde(default)]
+    access: String,
 }
 
 #[derive(Template)]
@@ -223,19 +227,20 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
             }
             _ => (Tone::Good, format!("{name} goes on where it was.")),
         };
+        let (tone, text) = match Access::noted(&news.access) {
+            Some(Access::Open) => (Tone::Attention, format!("{text} {}", Access::Open.words())),
+            Some(access) => (tone, format!("{text} {}", access.words())),
+            None => (tone, text),
+        };
         return Some(Flash { tone, title: "Connection Successful!".to_owned(), text, way: None });
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;
-    let (tone, access) = match news.note.as_str() {
-        "given_back" => (Tone::Neutral, " Stripe was told that the access ends."),
-        "not_given_back" => (
-            Tone::Attention,
-            " But Stripe did not take the access back: remove this installation's platform in the account's settings \
-             at Stripe. The log says why.",
-        ),
-        "key" => (Tone::Neutral, " Its key still works: delete it at Stripe, under Developers, API keys."),
-        _ => (Tone::Neutral, ""),
+    let tone = if news.note == Access::Open.note() { Tone::Attention } else { Tone::Neutral };
+    let access = match (news.note.as_str(), Access::noted(&news.note)) {
+        ("key", _) => " Its key still works: delete it at Stripe, under Developers, API keys.".to_owned(),
+        (_, Some(access)) => format!(" {}", access.words()),
+        (_, None) => String::new(),
     };
     let text = format!("Its tables stay in the warehouse, in the schema {deleted}.{access}");
     Some(Flash { tone, title: "Connection deleted".to_owned(), text, way: None })

@@ -15,6 +15,7 @@ mod connections;
 mod error;
 mod form;
 mod from_reports;
+mod grants;
 mod guard;
 mod hashing;
 mod home;
@@ -61,6 +62,7 @@ pub struct App {
     hashing: hashing::Hashing,
     /// What was asked for and is being done, whether or not anybody still waits for it.
     begun: TaskTracker,
+    grants: Arc<grants::Grants>,
 }
 
 /// The parts of an [`App`].
@@ -109,7 +111,12 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts), hashing: hashing::Hashing::default(), begun: TaskTracker::new() }
+        Self {
+            inner: Arc::new(parts),
+            hashing: hashing::Hashing::default(),
+            begun: TaskTracker::new(),
+            grants: Arc::default(),
+        }
     }
 
     /// Waits until what was asked for is done, also where whoever asked did not wait. For the end: no page may be served

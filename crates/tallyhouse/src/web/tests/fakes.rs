@@ -153,6 +153,8 @@ pub(super) enum Says {
     LiveData,
     AnotherAccount,
     KeyRefused,
+    /// The code is traded, and then the network is down.
+    GoneAfterwards,
 }
 
 /// A Stripe that says what it is told, and notes the codes it saw.
@@ -160,14 +162,19 @@ pub(super) enum Says {
 pub(super) struct FakeStripe {
     pub(super) says: Mutex<Says>,
     pub(super) codes: Mutex<Vec<String>>,
-    pub(super) given_back: Mutex<Vec<String>>,
-    /// Before a code is traded.
-    pub(super) trading: Gate,
+    given_back: Mutex<Vec<String>>,
+    /// After a code is traded, before that is known.
+    pub(super) traded: Gate,
 }
 
 impl FakeStripe {
     pub(super) fn now_says(&self, says: Says) {
         *self.says.lock().unwrap() = says;
+    }
+
+    /// The accounts to which access was given back.
+    pub(super) fn given_back(&self) -> Vec<String> {
+        self.given_back.lock().unwrap().clone()
     }
 
     pub(super) fn codes(&self) -> usize {
@@ -182,7 +189,7 @@ impl FakeStripe {
             credentials: SecretString::from(super::SECRET_KEY),
         };
         match *self.says.lock().unwrap() {
-            Says::Welcome | Says::KeyRefused => Ok(granted("acct_1", false)),
+            Says::Welcome | Says::KeyRefused | Says::GoneAfterwards => Ok(granted("acct_1", false)),
             Says::LiveData => Ok(granted("acct_1", true)),
             Says::AnotherAccount => Ok(granted("acct_2", false)),
             Says::CodeSpent => Err(AccessError::CodeSpent),
@@ -198,7 +205,7 @@ impl StripeAccess for FakeStripe {
             Says::KeyRefused => {
                 Err(AccessError::Refused { why: "Invalid API Key provided: [key]".to_owned() })
             }
-            Says::NetworkDown => Err(AccessError::Unreachable("no route".into())),
+            Says::NetworkDown | Says::GoneAfterwards => Err(AccessError::Unreachable("no route".into())),
             Says::Welcome | Says::CodeSpent | Says::UnknownClient | Says::LiveData | Says::AnotherAccount => {
                 Ok(Account {
                     id: "acct_1".to_owned(),
@@ -213,7 +220,7 @@ impl StripeAccess for FakeStripe {
     }
 
     fn give_back<'a>(&'a self, account_id: &'a str, _: bool) -> BoxFuture<'a, Result<(), AccessError>> {
-        if *self.says.lock().unwrap() == Says::NetworkDown {
+        if matches!(*self.says.lock().unwrap(), Says::NetworkDown | Says::GoneAfterwards) {
             return async { Err(AccessError::Unreachable("no route".into())) }.boxed();
         }
         self.given_back.lock().unwrap().push(account_id.to_owned());
@@ -222,8 +229,9 @@ impl StripeAccess for FakeStripe {
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {
         async {
-            self.trading.pass().await;
-            self.answer(code)
+            let answer = self.answer(code);
+            self.traded.pass().await;
+            answer
         }
         .boxed()
     }

@@ -173,7 +173,7 @@ async fn deleting_wants_the_name_typed() {
     let list = here.get(done.location(), Some(&admin)).await;
     assert!(list.page(StatusCode::OK).contains("Its tables stay in the warehouse"));
     assert!(list.body.contains("Its key still works"), "{}", list.body);
-    assert_eq!(*here.stripe.given_back.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(here.stripe.given_back(), Vec::<String>::new());
 }
 
 #[tokio::test]
