@@ -209,16 +209,51 @@ async fn a_deleted_connection_begins_nothing_and_its_cycle_leaves_no_word() {
 }
 
 #[tokio::test]
-async fn a_cycle_that_panics_frees_its_connection() {
+async fn a_cycle_that_panics_is_a_failure_and_does_not_begin_again_at_once() {
     let here = Here::new().await;
     // The first look is the beginning's own, the second the cycle's.
     here.fuse.0.store(2, Ordering::SeqCst);
     let mut running = here.updates.begin("shop", true).await.unwrap();
-    assert_eq!(*running.ended().await, Summary::default());
+    assert_eq!(running.ended().await.ending, Ending::Failed);
     assert_eq!(here.updates.running_since("shop"), None);
     assert_eq!(here.shown().await.phase, SyncPhase::Resting);
+    let Status::Failed { why } = here.status().await else { panic!("a failure") };
+    assert!(why.contains("fault of Tallyhouse's own"), "{why}");
+    here.updates.begin_due(TimeDelta::minutes(15)).await;
+    assert_eq!(here.updates.running_since("shop"), None);
     here.updates.stop("shop").await;
     assert_eq!(here.run().await.ending, Ending::Success);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn what_an_interrupted_cycle_wrote_is_told() {
+    let here = Here::new().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", SLOW));
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    while table(&here.shown().await, "customers").rows == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    here.updates.stop("shop").await;
+    let summary = running.ended().await;
+    assert_eq!(summary.ending, Ending::Stopped);
+    assert!(summary.rows >= 5 && summary.requests > 0, "{summary:?}");
+    assert!(here.store.connection(&here.shop.id).await.unwrap().unwrap().last_data_at.is_some());
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_cycle_that_reaches_no_table_does_not_take_warnings_away_and_another_connection_does() {
+    let here = Here::new().await;
+    here.run().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", Fault::status(400)));
+    assert_eq!(here.run().await.ending, Ending::Partial);
+    here.sim.set_faults(FaultScript::new().always("/v1/", Fault::status(401)));
+    assert_eq!(here.run().await.ending, Ending::Failed);
+    assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Failed);
+    here.store.delete_connection(&here.shop.id).await.unwrap();
+    here.store.insert_connection(&shop(DEMO_KEY), SystemClock.now()).await.unwrap();
+    assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Live);
     here.end().await;
 }
 
