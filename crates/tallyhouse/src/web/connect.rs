@@ -345,6 +345,9 @@ pub(super) fn about(error: &AccessError) -> String {
         AccessError::Unreachable(_) => {
             "Stripe could not be reached. Check this server's network and the configured address, then try again.".to_owned()
         }
+        AccessError::Slow => {
+            "Stripe took too long to answer, or is asked too much just now. Wait a minute, then try again.".to_owned()
+        }
         AccessError::CodeSpent => {
             "Stripe's answer was older than five minutes or used already. Click Connect with Stripe again.".to_owned()
         }
