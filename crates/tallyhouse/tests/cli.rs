@@ -188,6 +188,19 @@ async fn some_tables_failed_is_three() {
     well(&address, data.path(), &["sync"]);
 }
 
+#[test]
+fn an_answer_that_is_cut_says_where_and_does_not_end_well() {
+    let data = tempfile::tempdir().unwrap();
+    let large = "SELECT range, repeat('x', 1000) FROM range(100000)";
+    let output = run(NOBODY, data.path(), &["query", large, "--format", "csv"]);
+    assert_eq!(output.status.code(), Some(3));
+    let rows = String::from_utf8(output.stdout).unwrap().lines().count() - 1;
+    assert!((1_000..100_000).contains(&rows), "{rows}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let words = format!("the first {} rows", reports::grouped(u64::try_from(rows).unwrap()));
+    assert!(told.contains(&words) && told.contains("--format parquet"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_names_what_is_broken() {
     let (sim, address) = business().await;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     cli,
     clock::SystemClock,
-    commands::{SOME_TABLES_FAILED, stop_on_signal},
+    commands::{DONE_IN_PART, stop_on_signal},
     config::Config,
     installation::{open_store, open_warehouse},
     local::Client,
@@ -121,7 +121,7 @@ fn exit_code(summaries: &[Arc<Summary>]) -> ExitCode {
     if any(&[Ending::Failed, Ending::Stopped]) {
         ExitCode::FAILURE
     } else if any(&[Ending::Partial]) {
-        ExitCode::from(SOME_TABLES_FAILED)
+        ExitCode::from(DONE_IN_PART)
     } else {
         ExitCode::SUCCESS
     }
