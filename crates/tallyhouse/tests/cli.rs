@@ -11,6 +11,7 @@ mod stripe;
 use std::{path::Path, process::Output, sync::Arc};
 
 use serde_json::Value;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use stripe_sim::{
     DEMO_KEY, DEMO_RESTRICTED_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     story::{Story, StorySpec},
@@ -73,7 +74,8 @@ fn misuse_is_two_and_nothing_connected_says_what_to_do() {
     assert!(nothing.contains("tallyhouse connect stripe"), "{nothing}");
     let unknown = badly(1, NOBODY, data.path(), &["sync", "--connection", "shop"]);
     assert!(unknown.contains("no connection shop"), "{unknown}");
-    assert!(well(NOBODY, data.path(), &["status"]).contains("nothing is copied yet"));
+    let unknown = badly(1, NOBODY, data.path(), &["status"]);
+    assert!(unknown.contains("no connection stripe"), "{unknown}");
 }
 
 #[test]
@@ -188,6 +190,17 @@ async fn some_tables_failed_is_three() {
     well(&address, data.path(), &["sync"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_in_part_says_why() {
+    let (sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    assert!(well(&address, data.path(), &["status"]).contains("nothing is copied yet"));
+    sim.set_faults(FaultScript::new().always("/v1/events", Fault::status(403)));
+    let told = badly(3, &address, data.path(), &["sync"]);
+    assert!(told.contains("add read access to events"), "{told}");
+}
+
 #[test]
 fn an_answer_that_is_cut_says_where_and_does_not_end_well() {
     let data = tempfile::tempdir().unwrap();
@@ -199,6 +212,23 @@ fn an_answer_that_is_cut_says_where_and_does_not_end_well() {
     let told = String::from_utf8(output.stderr).unwrap();
     let words = format!("the first {} rows", reports::grouped(u64::try_from(rows).unwrap()));
     assert!(told.contains(&words) && told.contains("--format parquet"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_connection_is_updated_only_by_its_name() {
+    let (_sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    let options = SqliteConnectOptions::new().filename(data.path().join("tallyhouse.sqlite"));
+    let mut store = options.connect().await.unwrap();
+    let pause = sqlx::query("UPDATE connections SET status = '{\"status\":\"paused\"}'");
+    pause.execute(&mut store).await.unwrap();
+    store.close().await.unwrap();
+    let left = run(&address, data.path(), &["sync"]);
+    assert_eq!((left.status.code(), left.stdout.len()), (Some(0), 0), "{}", said(&left));
+    assert!(said(&left).contains("stripe is paused"), "{}", said(&left));
+    let told = well(&address, data.path(), &["sync", "--connection", "stripe"]);
+    assert!(told.lines().any(|line| line.starts_with("charges") && line.contains("rows")), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
