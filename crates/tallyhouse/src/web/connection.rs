@@ -137,9 +137,8 @@ pub(super) async fn pause(
     let connection = known(&app, &viewer, &name).await?;
     audit(&app, viewer.id(), "connection.pause", &connection.name).await?;
     app.store.set_status(&connection.id, &Status::Paused).await.map_err(Refusal::store)?;
+    // Its last word leaves a paused connection paused.
     app.sync.stop(&connection.name).await;
-    // An update that was ending just then may have said how it went.
-    app.store.set_status(&connection.id, &Status::Paused).await.map_err(Refusal::store)?;
     Ok(Redirect::to(&format!("{}?tab=settings", address(&connection))).into_response())
 }
 

@@ -268,7 +268,7 @@ async fn new_credentials_do_not_resume_what_was_paused() {
     here.store.set_status(&connection.id, &Status::Paused).await.unwrap();
     let fields = [("connection", "shop"), ("key", "rk_test_NeverOnAnyPageNew")];
     let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
-    assert_eq!(here.sync.did(), ["start shop", "stop shop"]);
+    assert_eq!(here.sync.did(), ["start shop", "stop shop (paused)"]);
     let after = here.store.connection(&connection.id).await.unwrap().unwrap();
     assert_eq!(after.status, Status::Paused);
     let key = here.store.credentials(&connection.id).await.unwrap();

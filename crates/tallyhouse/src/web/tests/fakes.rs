@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
-use store::{Connection, Store};
+use store::{Connection, Status, Store};
 use stripe_api::{Account, Clock};
 use tokio::sync::watch;
 
@@ -68,7 +68,7 @@ impl Gate {
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
     pub(super) refuses: Mutex<Option<String>>,
-    /// Where it looks whether a connection is deleted.
+    /// Where it looks whether a connection is deleted or paused.
     pub(super) store: OnceLock<Arc<Store>>,
     /// How often the tables were asked for.
     pub(super) looked: AtomicI64,
@@ -101,12 +101,19 @@ impl SyncControl for FakeSync {
         async move {
             self.stopping.pass().await;
             let store = self.store.get();
-            let there = match store {
-                Some(store) => store.connection_named(connection).await.unwrap().is_some(),
-                None => true,
+            let found = match store {
+                Some(store) => store.connection_named(connection).await.unwrap(),
+                None => None,
             };
-            let deleted = if there { "" } else { " (deleted)" };
-            self.did.lock().unwrap().push(format!("stop {connection}{deleted}"));
+            let standing = match found.map(|found| found.status) {
+                None => " (deleted)",
+                Some(Status::Paused) => " (paused)",
+                Some(_) => "",
+            };
+            if let Some(shown) = self.progress.lock().unwrap().get(connection) {
+                shown.send_replace(ProgressView::default());
+            }
+            self.did.lock().unwrap().push(format!("stop {connection}{standing}"));
         }
         .boxed()
     }

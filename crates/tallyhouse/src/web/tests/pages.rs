@@ -153,9 +153,28 @@ async fn pausing_stops_what_runs() {
     let here = Here::new().await;
     let admin = here.admin().await;
     let connection = here.connection("shop").await;
-    here.post("/admin/connections/shop/pause", &admin, &[]).await;
-    assert_eq!(here.sync.did(), ["stop shop"]);
+    here.sync.show("shop", progress(here.clock.now()));
+    let done = here.post("/admin/connections/shop/pause", &admin, &[]).await;
+    // Paused first, so that none begins behind the one that is stopped.
+    assert_eq!(here.sync.did(), ["stop shop (paused)"]);
     assert_eq!(here.store.connection(&connection.id).await.unwrap().unwrap().status, Status::Paused);
+    let page = here.get(done.location(), Some(&admin)).await;
+    assert!(!page.page(StatusCode::OK).contains("In progress"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn what_is_resumed_while_it_stops_stays_resumed() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let connection = here.connection("shop").await;
+    let stopping = here.sync.stopping.close().await;
+    let resume = async {
+        here.sync.stopping.reached().await;
+        here.post("/admin/connections/shop/resume", &admin, &[]).await;
+        drop(stopping);
+    };
+    tokio::join!(here.post("/admin/connections/shop/pause", &admin, &[]), resume);
+    assert_eq!(here.store.connection(&connection.id).await.unwrap().unwrap().status, Status::Connecting);
 }
 
 #[tokio::test]
