@@ -16,7 +16,7 @@ use super::{
     grants::Access,
     page::{Flash, Section, Shell, Tone, page},
     sign_in::audit,
-    words::{Moment, duration, duration_ms},
+    words::{Moment, bare, duration, duration_ms},
 };
 
 /// What just happened, as the address says it. It only chooses among our own sentences.
@@ -114,21 +114,34 @@ pub(super) async fn update_all(
     Posted { by: Admin(viewer), .. }: Posted<Admin, Nothing>,
 ) -> Result<Response, Refusal> {
     let connections = app.store.connections().await.map_err(Refusal::store)?;
+    let (mut refused, mut begun) = (Vec::new(), false);
     for connection in connections.iter().filter(|connection| connection.status != Status::Paused) {
         audit(&app, viewer.id(), "connection.update", &connection.name).await?;
         if let Err(error) = app.sync.start(&connection.name).await {
-            return Err(could_not_begin(&viewer, &error.why));
+            refused.push(format!("{}: {}.", connection.name, bare(&error.why)));
+        } else {
+            begun = true;
         }
     }
-    Ok(Redirect::to("/admin/connections").into_response())
+    if refused.is_empty() {
+        return Ok(Redirect::to("/admin/connections").into_response());
+    }
+    let others = if begun { "Updates of the other connections have begun." } else { NOTHING };
+    Err(did_not_begin(&viewer, &refused.join(" "), others))
 }
+
+const NOTHING: &str = "Nothing was changed.";
 
 /// Says why an update did not begin.
 pub(super) fn could_not_begin(viewer: &Viewer, why: &str) -> Refusal {
+    did_not_begin(viewer, why, NOTHING)
+}
+
+fn did_not_begin(viewer: &Viewer, why: &str, others: &str) -> Refusal {
     let told = super::error::Told {
         title: "The update did not begin",
         sentence: why,
-        cause: "Nothing was changed. What was copied before is still there.",
+        cause: &format!("{others} What was copied before is still there."),
         way: ("/admin/connections", "Back to Connections"),
     };
     Refusal::told(StatusCode::CONFLICT, Some(viewer), &told)

@@ -293,7 +293,7 @@ async fn another_accounts_key_does_not_mend_a_connection() {
 async fn a_copy_that_does_not_begin_is_told() {
     let here = Here::new().await;
     let admin = here.admin().await;
-    *here.sync.refuses.lock().unwrap() = Some("The warehouse is locked.".to_owned());
+    here.sync.refuse("shop", "The warehouse is locked.");
     let state = leave(&here, &admin, &[("name", "shop")]).await;
     let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
     let list = here.get(back.location(), Some(&admin)).await;

@@ -67,7 +67,8 @@ impl Gate {
 #[derive(Debug, Default)]
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
-    pub(super) refuses: Mutex<Option<String>>,
+    /// By connection, why its update does not begin.
+    refuses: Mutex<HashMap<String, String>>,
     /// Where it looks whether a connection is deleted or paused.
     pub(super) store: OnceLock<Arc<Store>>,
     /// How often the tables were asked for.
@@ -83,6 +84,10 @@ impl FakeSync {
         all.entry(connection.to_owned()).or_default().send_replace(view);
     }
 
+    pub(super) fn refuse(&self, connection: &str, why: &str) {
+        self.refuses.lock().unwrap().insert(connection.to_owned(), why.to_owned());
+    }
+
     pub(super) fn did(&self) -> Vec<String> {
         self.did.lock().unwrap().clone()
     }
@@ -90,7 +95,7 @@ impl FakeSync {
 
 impl SyncControl for FakeSync {
     fn start<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<(), StartError>> {
-        if let Some(why) = self.refuses.lock().unwrap().clone() {
+        if let Some(why) = self.refuses.lock().unwrap().get(connection).cloned() {
             return async { Err(StartError { why }) }.boxed();
         }
         self.did.lock().unwrap().push(format!("start {connection}"));

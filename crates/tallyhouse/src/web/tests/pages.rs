@@ -149,6 +149,23 @@ async fn forcing_an_update_leaves_paused_connections_alone() {
 }
 
 #[tokio::test]
+async fn an_update_that_does_not_begin_keeps_no_other_from_beginning() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    for name in ["a", "b", "c"] {
+        here.connection(name).await;
+    }
+    for name in ["a", "b"] {
+        here.sync.refuse(name, "it is still ending");
+    }
+    let told = here.post("/admin/connections/update", &admin, &[]).await;
+    assert_eq!(here.sync.did(), ["start c"]);
+    let page = told.page(StatusCode::CONFLICT);
+    assert!(page.contains("a: it is still ending. b: it is still ending."), "{page}");
+    assert!(page.contains("the other connections have begun"), "{page}");
+}
+
+#[tokio::test]
 async fn pausing_stops_what_runs() {
     let here = Here::new().await;
     let admin = here.admin().await;
