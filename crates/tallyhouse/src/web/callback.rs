@@ -18,6 +18,9 @@ use super::{
     words::sentence,
 };
 
+/// Where Stripe sends people back to.
+pub(super) const PATH: &str = "/oauth/callback";
+
 /// What Stripe sends a person back with.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {

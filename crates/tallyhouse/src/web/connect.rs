@@ -280,7 +280,7 @@ pub(super) async fn known(app: &App, viewer: &Viewer, name: &str) -> Result<Conn
 
 /// Where Stripe brings people back to.
 pub(super) fn redirect_uri(app: &App) -> String {
-    format!("{}/oauth/callback", app.settings.public_url.as_str().trim_end_matches('/'))
+    format!("{}{}", app.settings.public_url.as_str().trim_end_matches('/'), super::callback::PATH)
 }
 
 fn authorize_url(app: &App, oauth: &OauthSettings, state: &SecretString) -> String {

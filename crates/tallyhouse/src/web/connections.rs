@@ -32,6 +32,9 @@ pub(super) struct News {
     access: String,
 }
 
+/// The note of who came back from Stripe without a session.
+pub(super) const SESSION_ENDED: &str = "session_ended";
+
 #[derive(Template)]
 #[template(path = "connections.html")]
 struct ConnectionsPage {
@@ -215,6 +218,13 @@ pub(super) fn reauthenticate(name: &str) -> String {
 }
 
 fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
+    if news.note == SESSION_ENDED {
+        let text = "Your session had ended when Stripe sent you back. Nothing was connected: begin again with Add a Data \
+                    Source."
+            .to_owned();
+        let title = "Connecting was not finished.".to_owned();
+        return Some(Flash { tone: Tone::Attention, title, text, way: None });
+    }
     let known = |name: &String| connections.iter().find(|connection| connection.name == *name);
     if let Some(connection) = news.connected.as_ref().and_then(known) {
         let text = match news.note.as_str() {

@@ -167,7 +167,7 @@ pub fn router(app: App) -> Router {
         .route("/admin/connections/update", post(connections::update_all))
         .route("/admin/connections/new/stripe/oauth", post(connect::begin_oauth))
         .route("/admin/connections/new/stripe/key", post(connect::paste_key))
-        .route("/oauth/callback", get(callback::arrive))
+        .route(callback::PATH, get(callback::arrive))
         .route("/admin/connections/{name}/update", post(connection::update))
         .route("/admin/connections/{name}/pause", post(connection::pause))
         .route("/admin/connections/{name}/resume", post(connection::resume))

@@ -311,6 +311,18 @@ async fn the_message_cannot_be_made_up_by_a_link() {
 }
 
 #[tokio::test]
+async fn trap_27_who_comes_back_without_a_session_leaves_the_code_behind() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = here.get(&format!("/oauth/callback?state={state}&code=ac_1"), None).await;
+    assert_eq!(back.location(), "/login?next=%2Fadmin%2Fconnections%3Fnote%3Dsession_ended");
+    let list = here.get("/admin/connections?note=session_ended", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("Your session had ended"), "{}", list.body);
+    nothing_happened(&here).await;
+}
+
+#[tokio::test]
 async fn a_reader_who_signs_in_on_the_way_back_is_refused() {
     let here = Here::new().await;
     let admin = here.admin().await;
