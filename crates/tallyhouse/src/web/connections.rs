@@ -45,7 +45,9 @@ struct ConnectionsPage {
 
 /// How up to date everything is.
 struct Ribbon {
+    /// None as long as one has not succeeded.
     last_success: Option<Moment>,
+    some_success: bool,
     running_for: Option<String>,
     last_data: Option<Moment>,
     zone: String,
@@ -153,10 +155,11 @@ fn did_not_begin(viewer: &Viewer, why: &str, others: &str) -> Refusal {
 fn ribbon(app: &App, connections: &[Connection], began: &[Option<DateTime<Utc>>]) -> Ribbon {
     let now = app.clock.now();
     let moment = |at| Moment::new(at, now, app.settings.time_zone);
-    // The oldest success: all sources are at least as new as that.
-    let last_success = connections.iter().filter_map(|connection| connection.last_success_began_at).min();
+    // The oldest success: all sources are at least as new as that. One without success is as new as nothing.
+    let last_success = connections.iter().map(|connection| connection.last_success_began_at).min().flatten();
     Ribbon {
         last_success: last_success.map(moment),
+        some_success: connections.iter().any(|connection| connection.last_success_began_at.is_some()),
         running_for: began.iter().flatten().min().map(|since| running_for(*since, now)),
         last_data: connections.iter().filter_map(|connection| connection.last_data_at).max().map(moment),
         zone: app.settings.time_zone.to_string(),

@@ -119,6 +119,9 @@ async fn the_ribbon_says_how_up_to_date_everything_is() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
+    here.connection("new").await;
+    let list = here.get("/admin/connections", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("Not yet of every source"), "{}", list.body);
 }
 
 #[tokio::test]
