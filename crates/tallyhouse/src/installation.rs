@@ -66,33 +66,50 @@ fn make_folder(config: &Config) -> anyhow::Result<()> {
     make_private(folder)
 }
 
-/// A folder that was there is made private when it is for us alone. Others' folders, such as somebody's home, are not ours
-/// to close.
+/// A folder that was there is made private.
 fn make_private(folder: &Path) -> anyhow::Result<()> {
+    let Some(Open { how, used }) = open_to_others(folder)? else { return Ok(()) };
+    let shown = folder.display();
+    fs::set_permissions(folder, Permissions::from_mode(0o700))
+        .with_context(|| format!("{how}; run `chmod 700 {shown}` as its owner and start again"))?;
+    if used {
+        tracing::warn!("{how}: made it private (mode 700)");
+    }
+    Ok(())
+}
+
+/// A data folder that others may look into.
+pub(crate) struct Open {
+    /// A sentence.
+    pub(crate) how: String,
+    /// Something of ours is in it.
+    used: bool,
+}
+
+/// Whether others may look into the data folder; nothing is changed.
+///
+/// # Errors
+/// When they may and it is not for us alone: others' folders, such as somebody's home, are not ours to close.
+pub(crate) fn open_to_others(folder: &Path) -> anyhow::Result<Option<Open>> {
     let shown = folder.display();
     let failed = || format!("could not look at the data folder {shown}");
     let mode = fs::metadata(folder).with_context(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let open = format!("others may look into the data folder {shown} (mode {mode:03o})");
+    let how = format!("others may look into the data folder {shown} (mode {mode:03o})");
     let mut used = false;
     for entry in fs::read_dir(folder).with_context(failed)? {
         let name = entry.with_context(failed)?.file_name();
         if !OURS.iter().any(|ours| name.as_encoded_bytes().starts_with(ours.as_bytes())) {
             bail!(
-                "{open}, which holds {} as well: choose a folder for Tallyhouse alone, or run `chmod 700 {shown}`",
+                "{how}, which holds {} as well: choose a folder for Tallyhouse alone, or run `chmod 700 {shown}`",
                 name.to_string_lossy()
             );
         }
         used = true;
     }
-    fs::set_permissions(folder, Permissions::from_mode(0o700))
-        .with_context(|| format!("{open}; run `chmod 700 {shown}` as its owner and start again"))?;
-    if used {
-        tracing::warn!("{open}: made it private (mode 700)");
-    }
-    Ok(())
+    Ok(Some(Open { how, used }))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod server;
 #[path = "support/stripe.rs"]
 mod stripe;
 
-use std::{path::Path, process::Output, sync::Arc};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Output, sync::Arc};
 
 use serde_json::Value;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
@@ -239,6 +239,14 @@ async fn the_doctor_names_what_is_broken() {
     assert!(told.contains("FAILED  Stripe: http://127.0.0.1:1/: could not reach Stripe"), "{told}");
     let told = well(&address, data.path(), &["doctor"]);
     assert!(told.contains("ok      Stripe") && told.contains("nobody can sign in yet"), "{told}");
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "looking makes nothing");
+    let open = data.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::write(open.join("thesis.tex"), "").unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let told = badly(1, &address, &open, &["doctor"]);
+    assert!(told.contains("FAILED  data folder: ") && told.contains("chmod 700"), "{told}");
+    std::fs::remove_dir_all(&open).unwrap();
     assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
     assert!(well(&address, data.path(), &["doctor"]).contains("ok      connection stripe"));
     sim.set_faults(FaultScript::new().always("/v1/account", Fault::status(401)));
@@ -246,9 +254,15 @@ async fn the_doctor_names_what_is_broken() {
     assert!(told.contains("FAILED  connection stripe: Stripe refused the key"), "{told}");
     assert!(!told.contains(DEMO_RESTRICTED_KEY), "{told}");
     sim.set_faults(FaultScript::new());
-    std::fs::write(data.path().join("master.key"), "0".repeat(64)).unwrap();
+    let key = data.path().join("master.key");
+    std::fs::write(&key, "0".repeat(64)).unwrap();
     let told = badly(1, &address, data.path(), &["doctor"]);
-    assert!(told.contains("FAILED"), "{told}");
+    assert!(told.contains("ok      store") && told.contains("FAILED  connection stripe: "), "{told}");
+    assert!(told.contains("was the master key changed?"), "{told}");
+    std::fs::remove_file(&key).unwrap();
+    let told = badly(1, &address, data.path(), &["doctor"]);
+    assert!(told.contains("FAILED  store: ") && told.contains("put it back from a backup"), "{told}");
+    assert!(!key.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
