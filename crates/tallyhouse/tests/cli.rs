@@ -78,6 +78,41 @@ fn misuse_is_two_and_nothing_connected_says_what_to_do() {
     assert!(unknown.contains("no connection stripe"), "{unknown}");
 }
 
+#[tokio::test]
+async fn what_goes_on_does_not_end_because_nobody_reads_what_it_prints() {
+    stripe_api::install_tls();
+    let data = tempfile::tempdir().unwrap();
+    for command in [
+        &["serve"][..],
+        &["sim", "--charges", "10", "--listen"],
+        &["demo", "--customers", "5", "--sim-listen", "127.0.0.1:0", "--listen"],
+    ] {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let mut arguments = command.to_vec();
+        if command != ["serve"] {
+            arguments.push(&free);
+        }
+        let mut program = program(NOBODY, data.path(), &arguments);
+        program.env("TALLYHOUSE__SERVER__LISTEN", &free).env("TALLYHOUSE__UPDATES__EVERY_MINUTES", "0");
+        let mut running = Unread(program.spawn().unwrap());
+        drop(running.0.stdout.take());
+        while reqwest::get(format!("http://{free}/")).await.is_err() {
+            assert_eq!(running.0.try_wait().unwrap(), None, "{command:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A program whose output nobody reads; it ends with the test.
+struct Unread(std::process::Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.kill().expect("the program can be ended");
+        self.0.wait().expect("the program ends");
+    }
+}
+
 #[test]
 fn mistakes_in_the_configuration_are_told_with_their_line() {
     let data = tempfile::tempdir().unwrap();

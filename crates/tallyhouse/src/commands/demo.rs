@@ -76,10 +76,10 @@ async fn serve(
     let server = Server::open(config).await?;
     let setup = server.setup_url().await?;
     let start = setup.as_ref().map_or(server.public_url().as_str(), |url| url.expose_secret());
-    output.line(&format!("Open {start}"))?;
-    output.line(&format!(
+    output.tell(&format!("Open {start}"));
+    output.tell(&format!(
         "The simulated Stripe is at http://{stripe}; sign in there as {DEMO_EMAIL} with {DEMO_PASSWORD}"
-    ))?;
-    output.line(&format!("The copy is in {} until the demo ends. Ctrl-C ends it.", data.display()))?;
+    ));
+    output.tell(&format!("The copy is in {} until the demo ends. Ctrl-C ends it.", data.display()));
     server.run(stop).await
 }
