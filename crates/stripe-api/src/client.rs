@@ -184,7 +184,7 @@ impl Stripe {
         let answer = answer.unwrap_or_else(|_| Err(Obstacle::Slow(patience).into()));
         match &answer {
             Ok(_) => place.answered(),
-            Err(StripeError::RateLimited { reason, after }) => place.refused(reason, *after),
+            Err(StripeError::RateLimited { reason, after, .. }) => place.refused(reason, *after),
             Err(_) => {}
         }
         answer
