@@ -314,7 +314,8 @@ impl Decoder {
         let reason = match element {
             Element::Object(object) => match id_of(&object) {
                 Some(id) => {
-                    let created = object.get("created").and_then(|raw| second(raw.get()));
+                    let created = self.resource.list.created.unwrap_or("created");
+                    let created = object.get(created).and_then(|raw| second(raw.get()));
                     return Some((Key { id, created }, object));
                 }
                 None => Reject::whole(table, None, "an object without id", &object),
@@ -332,12 +333,15 @@ impl Decoder {
     }
 
     fn note(&mut self, table: &'static str, id: &str, misfits: Vec<Misfit>) {
-        self.rejects.extend(misfits.into_iter().map(|Misfit { column, raw }| Reject {
-            table,
-            id: Some(id.to_owned()),
-            pointer: format!("/{column}"),
-            reason: "the value does not fit the column; it is kept in _extra".to_owned(),
-            raw,
+        self.rejects.extend(misfits.into_iter().map(|Misfit { property, raw, is_kept }| {
+            let reason = match is_kept {
+                true => "the value does not fit the column; it is kept in _extra",
+                false => {
+                    "the value has half of a surrogate pair, which no database takes; it is kept only here"
+                }
+            };
+            let (id, pointer) = (Some(id.to_owned()), format!("/{property}"));
+            Reject { table, id, pointer, reason: reason.to_owned(), raw }
         }));
     }
 }

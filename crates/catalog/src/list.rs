@@ -17,8 +17,9 @@ pub struct List {
     pub again: &'static [(&'static str, &'static str)],
     /// "/v1/charges/{id}"; "{parent}" stands for the parent's id.
     pub retrieve: Option<&'static str>,
-    /// It takes `created[gte]` and `created[lt]`.
-    pub created: bool,
+    /// It takes `created[gte]` and `created[lt]`: the property that they are about. None when it takes neither, or its
+    /// objects do not say when they were created.
+    pub created: Option<&'static str>,
     /// How one page leads to the next.
     pub paging: Paging,
     /// Parameters that narrow it.
@@ -106,7 +107,7 @@ impl List {
         params: &[],
         again: &[],
         retrieve: None,
-        created: false,
+        created: None,
         paging: Paging::After,
         filters: &[],
         events: &[],
@@ -135,7 +136,7 @@ impl List {
     #[must_use]
     pub fn is_followed(&self) -> bool {
         let told = |end: &str| self.events.iter().any(|kind| kind.ends_with(end));
-        told(".updated") && (self.created || told(".created"))
+        told(".updated") && (self.created.is_some() || told(".created"))
     }
 }
 

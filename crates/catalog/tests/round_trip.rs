@@ -265,6 +265,26 @@ fn trap_6_a_page_of_api_v2_says_where_it_goes_on() {
 }
 
 #[test]
+fn trap_25_half_a_surrogate_pair_is_kept_aside_whole() {
+    let body = br#"{"id":"cus_1","object":"customer","name":"\ud83d","metadata":{"a":"\uD800"},"new":["\udead"],"email":"\ud83d\ude00"}"#;
+    let mut decoder = Decoder::new(by_object("customer").unwrap());
+    decoder.object(body, 0).unwrap();
+    let decoded = decoder.finish();
+    let object = encode(by_object("customer").unwrap().table, &decoded.rows, 0).unwrap();
+    assert_eq!(
+        (&object["email"], &object["name"], &object["metadata"]),
+        (&json!("😀"), &Value::Null, &Value::Null)
+    );
+    let mut kept: Vec<_> =
+        decoded.rejects.iter().map(|reject| (reject.pointer.as_str(), reject.raw.as_str())).collect();
+    kept.sort_unstable();
+    assert_eq!(
+        kept,
+        [("/metadata", r#"{"a":"\uD800"}"#), ("/name", r#""\ud83d""#), ("/new", r#"["\udead"]"#)]
+    );
+}
+
+#[test]
 fn a_page_that_does_not_say_whether_it_is_the_last_is_none() {
     let mut decoder = Decoder::new(by_object("charge").unwrap());
     let wrong = decoder.page(br#"{"data":[{"id":"ch_1"}]}"#, 0, &HashSet::new()).unwrap_err();

@@ -41,6 +41,7 @@ def main():
     words = described(tools / "tables.tsv", tables)
     for table, objects in tables.items():
         columns = columns_of(sdk, table, objects, exceptions)
+        check_dates(table, columns, lists)
         (out / f"{table}.rs").write_text(banner + render_table(table, words[table], objects, columns))
     (out / "lists.rs").write_text(banner + render_lists(lists))
     names = sorted(tables)
@@ -69,7 +70,7 @@ def describe(listing, exceptions):
         "path": listing.path,
         "table": exceptions.value("table", listing.path) or table_name(listing.path),
         "objects": listing.objects,
-        "created": listing.created,
+        "created": listing.created and (exceptions.value("dated", listing.path) or "created"),
         "paging": paging,
         "params": params,
         "again": exceptions.value("again", listing.path),
@@ -154,6 +155,14 @@ def columns_of(sdk, table, objects, exceptions):
     return sorted(columns.items(), key=lambda column: (first.get(column[0], 2), column[0]))
 
 
+def check_dates(table, columns, lists):
+    """A list that can be asked by time must show when its objects were created."""
+    names = {name for name, _ in columns}
+    for each in lists:
+        if each["table"] == table and each["created"] not in (False, "-") and each["created"] not in names:
+            sys.exit(f"{each['path']}: its objects have no {each['created']}; say `dated`")
+
+
 def kind_of(prop, annotation, doc, v2, objects):
     if prop == "id":
         return "Id"
@@ -212,8 +221,8 @@ def render_list(each):
         fields.append(f'again: {pairs([each["again"].split("=", 1)])}')
     if each["retrieve"]:
         fields.append(f'retrieve: Some("{each["retrieve"]}")')
-    if each["created"]:
-        fields.append("created: true")
+    if each["created"] not in (False, "-"):
+        fields.append(f'created: Some("{each["created"]}")')
     if each["paging"] != "After":
         fields.append(f'paging: Paging::{each["paging"]}')
     if each["filters"]:

@@ -10,12 +10,14 @@ use futures::{
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
+    Began, Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
     reread::{EVENTS, is_feed},
-    state::{Stored, feed_checkpoint, round_checkpoint, slice_removed, table_checkpoint},
+    state::{
+        Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
+    },
 };
 
 /// What the steps of one cycle share.
@@ -50,11 +52,13 @@ impl<W: Warehouse> Cycle<'_, W> {
         };
         let now = newest.as_ref().and_then(|page| page.date).map(|date| date.timestamp());
         let gap = held.as_ref().is_some_and(|feed| feed.has_gap(now));
-        if let Some(feed) = held.filter(|_| !gap) {
-            return Ok(feed);
+        if let (Some(feed), false) = (&held, gap) {
+            return Ok(feed.clone());
         }
-        let since = newest.and_then(|page| page.newest_held_back());
-        let feed = Feed { since, catching_up: true, read_at: now };
+        // After a gap what Stripe still has is read: it shows more than what changed.
+        let since = held.map_or_else(|| newest.and_then(|page| page.newest_held_back()), |feed| feed.since);
+        let read_at = now.or_else(|| Some(Began::now(&self.fetch.stripe).dated_micros / 1_000_000));
+        let feed = Feed { since, catching_up: true, read_at };
         let mut batch = Batch::of(&self.engine.schema);
         batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
         if gap {
@@ -67,7 +71,7 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     /// Every table that holds rows, but that of events, is to be walked whole again; of one version of Stripe's API.
     fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
-        let since_micros = self.fetch.stripe.now().timestamp_micros();
+        let began = Began::now(&self.fetch.stripe);
         for resource in own_lists().filter(|resource| resource.list.api() == api && !is_feed(resource.table))
         {
             let name = resource.table.name;
@@ -80,7 +84,7 @@ impl<W: Warehouse> Cycle<'_, W> {
                 continue;
             }
             let walks = Walks::default();
-            *state = TableState::Comparing { frontier: None, since_micros, from: None, walks };
+            *state = TableState::Comparing { frontier: None, began, from: None, walks };
             batch.checkpoints.push(table_checkpoint(name, state)?);
             let walked = stored.slices.remove(name).unwrap_or_default();
             batch.checkpoints.extend(walked.iter().map(|slice| slice_removed(name, slice.number)));
@@ -90,12 +94,22 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     /// Lists that events do not tell all of are walked again when it is time (trap 17).
     pub(crate) async fn walk_again_what_is_due(&self, stored: &mut Stored) -> Result<(), SyncError> {
-        let now_micros = self.fetch.stripe.now().timestamp_micros();
+        let now = Began::now(&self.fetch.stripe);
         let mut batch = Batch::of(&self.engine.schema);
         for resource in own_lists() {
             let name = resource.table.name;
+            let read = feed_of(resource).and_then(|events| stored.tables.get(events.table.name));
+            let read = matches!(read, Some(TableState::Live { .. }));
             let Some(state) = stored.tables.get_mut(name) else { continue };
-            if let Some(due) = self.engine.options.reread.due(resource.list, state, now_micros) {
+            let due = match (stored.owed.get(name), &*state) {
+                (Some(Owed { all: true, .. }), &TableState::Live { frontier, walks }) => {
+                    stored.owed.remove(name);
+                    batch.checkpoints.push(owed_checkpoint(name, None)?);
+                    Some(TableState::Comparing { frontier, began: now, from: None, walks })
+                }
+                (_, state) => self.engine.options.reread.due(resource.list, state, now, read),
+            };
+            if let Some(due) = due {
                 *state = due;
                 batch.checkpoints.push(table_checkpoint(name, state)?);
             }
@@ -130,36 +144,34 @@ impl<W: Warehouse> Cycle<'_, W> {
         &self,
         resource: &'static Resource,
         state: Option<TableState>,
-        mut slices: Vec<Slice>,
+        slices: Vec<Slice>,
     ) -> TableReport {
         let table = resource.table.name;
         let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
-        let now_micros = || self.fetch.stripe.now().timestamp_micros();
-        let first = |since: Option<i64>| Walk::First { since_micros: since.unwrap_or_else(now_micros) };
+        let now = || Began::now(&self.fetch.stripe);
+        let first = |began: Option<Began>| Walk::First { began: began.unwrap_or_else(now) };
         let (frontier, walk) = match state {
             Some(live @ TableState::Live { .. }) => {
                 self.complete(table);
                 return TableReport { table, rows: 0, outcome: Ok(live) };
             }
-            Some(TableState::Copying { frontier, since_micros }) => (frontier, first(since_micros)),
-            Some(TableState::Comparing { frontier, since_micros, from, walks }) => {
-                (frontier, Walk::Again { since_micros, from, walks })
+            Some(TableState::Copying { frontier, began }) => (frontier, first(began)),
+            Some(TableState::Comparing { frontier, began, from, walks }) => {
+                (frontier, Walk::Again { began, from, walks })
             }
             Some(TableState::Unavailable { .. }) | None => (None, first(None)),
         };
-        if slices.is_empty() {
-            slices = walk.slices(resource.list);
-        }
         let mut rows = 0;
         let mut longest = 1;
         let outcome = self
             .copier(resource, walk)
-            .run(&slices, frontier, |committed| {
+            .run(slices, frontier, |committed| {
                 rows += committed.rows;
                 longest = longest.max(committed.left);
                 self.committed(table, &committed, longest);
             })
             .await;
+        let holds_nothing = holds_nothing && rows == 0;
         TableReport { table, rows, outcome: self.concluded(resource, outcome, holds_nothing).await }
     }
 
@@ -243,6 +255,12 @@ impl<W: Warehouse> Cycle<'_, W> {
 fn refuses_list(resource: &Resource, error: &SyncError) -> bool {
     let of_list = |path: &str| resource.is_apart() || path == resource.list.path;
     error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if of_list(path))
+}
+
+/// The events that tell of a resource.
+pub(crate) fn feed_of(resource: &Resource) -> Option<&'static Resource> {
+    let mut events = EVENTS.into_iter().filter_map(catalog::by_object);
+    events.find(|events| events.list.api() == resource.list.api())
 }
 
 /// The resources whose list is the account's own.

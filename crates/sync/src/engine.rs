@@ -13,7 +13,7 @@ use crate::{
     cycle::Cycle,
     error::unless_stopped,
     fetch::Fetch,
-    follow::Following,
+    follow::{Debts, Following},
     rounds::{Round, Rounds},
     state::Stored,
 };
@@ -123,10 +123,11 @@ impl<W: Warehouse> Engine<W> {
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
         let rounds = std::mem::take(&mut stored.rounds);
+        let mut owed = std::mem::take(&mut stored.owed);
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        self.follow(&cycle, feeds, rounds, &mut tables).await?;
+        self.follow(&cycle, feeds, (rounds, &mut owed), &mut tables).await?;
         tables
             .sort_by_key(|report| catalog::resources().iter().position(|one| one.table.name == report.table));
         Ok(Report { tables, requests: self.stripe.requests() - before })
@@ -137,14 +138,14 @@ impl<W: Warehouse> Engine<W> {
         &self,
         cycle: &Cycle<'_, W>,
         mut feeds: Vec<(&'static Resource, Feed)>,
-        mut rounds: BTreeMap<String, Round>,
+        (mut rounds, owed): (BTreeMap<String, Round>, &mut Debts),
         tables: &mut Vec<TableReport>,
     ) -> Result<(), SyncError> {
         loop {
             for (events, feed) in &mut feeds {
                 unless_stopped(&cycle.fetch.stop)?;
                 let following = Following { cycle, changes: cycle.changes(), events };
-                *feed = following.run(feed.clone(), tables).await?;
+                *feed = following.run(feed.clone(), tables, owed).await?;
             }
             let until = Instant::now() + self.options.rounds;
             if (Rounds { cycle, changes: cycle.changes(), until }).run(&mut rounds, tables).await? {

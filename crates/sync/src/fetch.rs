@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use catalog::{DecodeError, Decoder, Incomplete, List, One, Page, Resource};
+use catalog::{DecodeError, Decoder, Incomplete, List, One, Page, Paging, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt};
 use stripe_api::{Answer, Stripe};
@@ -30,13 +30,16 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// Up to where everything is surely visible, judged by the newest object of the page (trap 4).
+    /// Up to where everything is surely visible, judged by the newest object of the page (trap 4), unless that is dated
+    /// ahead of Stripe's own clock.
     pub(crate) fn newest_held_back(&self) -> Option<i64> {
-        Some(self.page.keys.first()?.created? - HOLD_BACK)
+        let newest = self.page.keys.first()?.created?;
+        Some(self.date.map_or(newest, |date| newest.min(date.timestamp())) - HOLD_BACK)
     }
 }
 
 /// One object as Stripe answered.
+#[derive(Clone)]
 pub(crate) enum Object {
     Found(Answer),
     /// Stripe no longer has it, as of then.
@@ -82,7 +85,10 @@ impl Fetch {
         };
         // Past this point the page's rows are in the decoder: a cursor that a nested list lost must not bring them again.
         self.complete(resource, std::mem::take(&mut fetched.page.incomplete), shown).await?;
-        if fetched.page.keys.is_empty() && fetched.page.has_more {
+        // A list of one page has no way to go on, whatever it says.
+        fetched.page.has_more &= resource.list.paging != Paging::Whole;
+        let last = fetched.page.keys.last().map(|key| &key.id);
+        if fetched.page.has_more && last == slice.at.as_ref().map(|at| &at.id) {
             return Err(SyncError::Stuck { path: request.path });
         }
         if resource.list.thin {
@@ -211,7 +217,8 @@ impl Fetch {
         let decoded =
             |answer: &Answer| decoder.child_page(rest, &answer.body, answer.sent_at.timestamp_micros());
         let (page, _) = self.decoded(&request, decoded).await?;
-        let Some(last) = page.keys.last() else {
+        let last = page.keys.last().filter(|last| last.id != rest.after);
+        let Some(last) = last else {
             return if page.has_more { Err(SyncError::Stuck { path: request.path }) } else { Ok(false) };
         };
         rest.after.clone_from(&last.id);
@@ -236,7 +243,7 @@ fn lost_cursor(slice: &Slice, list: &List, error: SyncError) -> Result<Slice, Sy
         SyncError::Stripe { source, .. }
             if source.is_missing_cursor() || (on_page && source.is_invalid()) =>
         {
-            slice.without_cursor(list.created).ok_or(error)
+            slice.without_cursor(list.created.is_some()).ok_or(error)
         }
         SyncError::Stripe { .. }
         | SyncError::Decode { .. }

@@ -28,4 +28,4 @@ pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
-pub use state::{Feed, TableState, Walks, table_states};
+pub use state::{Began, Feed, TableState, Walks, table_states};

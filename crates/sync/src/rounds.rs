@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use warehouse::{Age, Batch, Ids, Warehouse};
 
 use crate::{
-    SyncError, TableReport, TableState, Walks,
+    Began, SyncError, TableReport, TableState, Walks,
     change::Changes,
     cycle::Cycle,
     error::unless_stopped,
@@ -32,35 +32,35 @@ pub(crate) struct Round {
     /// Only parents whose rows show a state from then on; none for all.
     since_micros: Option<i64>,
     /// When it began: what changed from then on is the next round's.
-    began_micros: i64,
+    began: Began,
     /// The last parent whose set is stored.
     after: String,
     /// Every parent was asked.
     over: bool,
-    /// When the last round over all parents began that came to its end.
+    /// When the last round over all parents began that came to its end, by Stripe's clock.
     whole_micros: Option<i64>,
 }
 
 impl Round {
     /// The round to go now: the one that was broken off, or a new one, over all parents when that is due.
-    fn next(held: Option<&Self>, now_micros: i64, whole_every: Duration) -> Self {
-        let Some(held) = held else { return Self::new(None, now_micros, None) };
+    fn next(held: Option<&Self>, now: Began, whole_every: Duration) -> Self {
+        let Some(held) = held else { return Self::new(None, now, None) };
         if !held.over {
             return held.clone();
         }
         let every = i64::try_from(whole_every.as_micros()).unwrap_or(i64::MAX);
-        let whole = held.whole_micros.is_none_or(|last| now_micros.saturating_sub(last) >= every);
-        Self::new(Some(held.began_micros).filter(|_| !whole), now_micros, held.whole_micros)
+        let whole = held.whole_micros.is_none_or(|last| now.dated_micros.saturating_sub(last) >= every);
+        Self::new(Some(held.began.as_of_micros).filter(|_| !whole), now, held.whole_micros)
     }
 
-    fn new(since_micros: Option<i64>, began_micros: i64, whole_micros: Option<i64>) -> Self {
-        Self { since_micros, began_micros, after: String::new(), over: false, whole_micros }
+    fn new(since_micros: Option<i64>, began: Began, whole_micros: Option<i64>) -> Self {
+        Self { since_micros, began, after: String::new(), over: false, whole_micros }
     }
 
     fn ended(&mut self) {
         self.over = true;
         self.after.clear();
-        self.whole_micros = self.since_micros.map_or(Some(self.began_micros), |_| self.whole_micros);
+        self.whole_micros = self.since_micros.map_or(Some(self.began.dated_micros), |_| self.whole_micros);
     }
 
     /// The next one is to go over all parents.
@@ -77,9 +77,9 @@ impl Round {
     /// Where a table stands whose rows all come from rounds.
     fn state(&self) -> TableState {
         if !self.was_whole() {
-            return TableState::Copying { frontier: None, since_micros: Some(self.began_micros) };
+            return TableState::Copying { frontier: None, began: Some(self.began) };
         }
-        let walks = Walks { whole_micros: self.whole_micros, recent_micros: Some(self.began_micros) };
+        let walks = Walks { whole_micros: self.whole_micros, recent_micros: Some(self.began.dated_micros) };
         TableState::Live { frontier: None, walks }
     }
 }
@@ -156,8 +156,8 @@ impl<W: Warehouse> Rounds<'_, W> {
     }
 
     async fn round(&self, around: Around, parents: Parents, held: Option<Round>) -> Went {
-        let now_micros = self.cycle.fetch.stripe.now().timestamp_micros();
-        let mut round = Round::next(held.as_ref(), now_micros, self.cycle.engine.options.reread.rounds_every);
+        let now = Began::now(&self.cycle.fetch.stripe);
+        let mut round = Round::next(held.as_ref(), now, self.cycle.engine.options.reread.rounds_every);
         let mut rows = 0;
         let outcome = match parents {
             Parents::Live => self.go(around, &mut round, &mut rows).await,
@@ -228,7 +228,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         let whole = round.since_micros.is_none();
         if whole && !around.resource.is_apart() {
             // What neither list showed is gone, or no parent's any more.
-            self.changes.reread_untouched(around.resource, round.began_micros, None).await?;
+            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None).await?;
         }
         round.ended();
         let mut batch = Batch::of(self.changes.schema);
@@ -314,24 +314,28 @@ mod tests {
 
     const DAY: i64 = 86_400_000_000;
 
+    /// This machine's clock is a year behind Stripe's.
+    fn day(number: i64) -> Began {
+        Began { as_of_micros: number * DAY, dated_micros: (365 + number) * DAY }
+    }
+
     #[test]
     fn a_round_goes_on_where_it_was_broken_off_then_only_over_what_changed() {
         let every = Duration::from_secs(28 * 86_400);
-        let mut first = Round::next(None, DAY, every);
+        let mut first = Round::next(None, day(1), every);
         assert_eq!(first.since_micros, None, "every parent");
         first.after = "cus_7".to_owned();
-        assert_eq!(Round::next(Some(&first), 2 * DAY, every), first);
+        assert_eq!(Round::next(Some(&first), day(2), every), first);
         assert!(matches!(first.state(), TableState::Copying { .. }));
         first.ended();
         assert!(matches!(first.state(), TableState::Live { .. }));
-        let second = Round::next(Some(&first), 3 * DAY, every);
-        assert_eq!((second.since_micros, second.began_micros), (Some(DAY), 3 * DAY));
-        let mut second = second;
+        let mut second = Round::next(Some(&first), day(3), every);
+        assert_eq!((second.since_micros, second.began), (Some(DAY), day(3)));
         second.ended();
-        assert_eq!(Round::next(Some(&second), 28 * DAY, every).since_micros, Some(3 * DAY));
-        assert_eq!(Round::next(Some(&second), 29 * DAY, every).since_micros, None, "all again");
+        assert_eq!(Round::next(Some(&second), day(28), every).since_micros, Some(3 * DAY));
+        assert_eq!(Round::next(Some(&second), day(29), every).since_micros, None, "all again");
         second.begin_anew();
-        assert_eq!(Round::next(Some(&second), 4 * DAY, every).since_micros, None);
+        assert_eq!(Round::next(Some(&second), day(4), every).since_micros, None);
     }
 
     #[test]

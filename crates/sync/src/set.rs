@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use catalog::{Api, Decoder, Page};
+use catalog::{Api, Decoder, Page, Paging};
 use stripe_api::Answer;
 use warehouse::{Batch, Change, Ended, Warehouse, Write};
 
@@ -101,7 +101,8 @@ impl Set {
                 false => decoder.page(&answer.body, as_of_micros, &HashSet::new()),
             }
         };
-        let (page, answer) = changes.fetch.decoded(request, decoded).await?;
+        let (mut page, answer) = changes.fetch.decoded(request, decoded).await?;
+        page.has_more &= around.list.paging != Paging::Whole;
         Ok((page, answer.sent_at.timestamp_micros()))
     }
 
@@ -154,7 +155,8 @@ impl Cursor {
     }
 
     fn go_on(&mut self, page: Page, request: &Request) -> Result<(), SyncError> {
-        let Some(last) = page.keys.last() else {
+        let last = page.keys.last().filter(|last| Some(&last.id) != self.after.as_ref());
+        let Some(last) = last else {
             return Err(SyncError::Stuck { path: request.path.clone() });
         };
         self.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);

@@ -9,8 +9,8 @@ use crate::SchemaName;
 pub struct Batch {
     /// Where to.
     pub schema: SchemaName,
-    /// The changes. Sets of children are judged by the state before the batch, so their order among the other
-    /// writes does not matter.
+    /// The changes. Sets of children come first, judged by the state before the batch; then all rows, then what marks or
+    /// takes some away: their order here does not matter.
     pub writes: Vec<Write>,
     /// How far the copy has come once `writes` are stored.
     pub checkpoints: Vec<Checkpoint>,

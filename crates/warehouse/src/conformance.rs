@@ -381,8 +381,12 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     };
     let rows = batch_of(customers(), &[dated("f", 5), dated("g", 9)]);
     warehouse.apply(batch(vec![(customers(), Change::Insert(rows))])).await.unwrap();
-    assert_eq!(before(Some(9), "", 10).await, ["g"], "the others are older, or do not say how old");
-    assert_eq!(before(Some(5), "", 10).await, ["f", "g"]);
+    assert_eq!(
+        before(Some(("created", 9)), "", 10).await,
+        ["g"],
+        "the others are older, or do not say how old"
+    );
+    assert_eq!(before(Some(("created", 5)), "", 10).await, ["f", "g"]);
     assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), Some(20));
 }
 

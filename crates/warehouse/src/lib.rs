@@ -29,8 +29,8 @@ pub use crate::schema_name::{BadSchemaName, SchemaName};
 pub struct Ids {
     /// How old the state is that they show.
     pub age: Age,
-    /// They were created in this second or later; none for all, with or without `created`.
-    pub created_from: Option<i64>,
+    /// By this column they were created in this second or later; none for all, also those that do not say when.
+    pub created_from: Option<(&'static str, i64)>,
     /// Their ids begin so.
     pub prefix: &'static str,
     /// Their ids come after this one.

@@ -117,7 +117,7 @@ impl Warehouse for Memory {
         Ids { age, created_from, prefix, after, most }: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
-        let within = |row: &Row| created_from.is_none_or(|from| created(row) >= Some(from));
+        let within = |row: &Row| created_from.is_none_or(|(column, from)| second(row, column) >= Some(from));
         let shown = |row: &Row| match age {
             Age::Any => true,
             Age::Before(micros) => row.as_of < micros,
@@ -193,7 +193,10 @@ impl State {
                 rows += self.replace_children(batch, write.table, parents, children)?;
             }
         }
-        for write in &batch.writes {
+        // Rows before what takes some away.
+        let brings = |write: &&Write| matches!(write.change, Change::Insert(_) | Change::Merge(_));
+        let (rows_first, others): (Vec<_>, Vec<_>) = batch.writes.iter().partition(brings);
+        for write in rows_first.into_iter().chain(others) {
             rows += self.write(&batch.schema, write)?;
         }
         for reject in &batch.rejects {
@@ -351,9 +354,9 @@ fn mark_each<'a>(
     Ok(marked)
 }
 
-/// The second in which the object was created, where it says so.
-fn created(row: &Row) -> Option<i64> {
-    let column = row.slice.column_by_name("created")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+/// The second that a column shows.
+fn second(row: &Row, column: &str) -> Option<i64> {
+    let column = row.slice.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     Some(column.iter().next()??.div_euclid(1_000_000))
 }
 

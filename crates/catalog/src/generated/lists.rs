@@ -145,7 +145,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/accounts",
         table: &ACCOUNTS,
         retrieve: Some("/v1/accounts/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["account.updated"],
         ..List::PLAIN
     },
@@ -210,7 +210,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/application_fees",
         table: &APPLICATION_FEES,
         retrieve: Some("/v1/application_fees/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge"],
         events: &["application_fee.created", "application_fee.refunded"],
         ..List::PLAIN
@@ -232,7 +232,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/apps/installs",
         table: &APPS_INSTALLS,
         retrieve: Some("/v1/apps/installs/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["account", "app", "approval_required", "channel", "created_by", "status"],
         events: &["apps.install.created", "apps.install.deleted", "apps.install.updated"],
         ..List::PLAIN
@@ -248,7 +248,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/balance_transactions",
         table: &BALANCE_TRANSACTIONS,
         retrieve: Some("/v1/balance_transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["currency", "payout", "source", "type"],
         ..List::PLAIN
     },
@@ -321,7 +321,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/charges",
         table: &CHARGES,
         retrieve: Some("/v1/charges/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "payment_intent", "transfer_group"],
         events: &[
             "charge.captured",
@@ -338,7 +338,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/checkout/sessions",
         table: &CHECKOUT_SESSIONS,
         retrieve: Some("/v1/checkout/sessions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "customer",
             "customer_account",
@@ -403,7 +403,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/coupons",
         table: &COUPONS,
         retrieve: Some("/v1/coupons/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["coupon.created", "coupon.deleted", "coupon.updated"],
         ..List::PLAIN
     },
@@ -411,7 +411,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/credit_notes",
         table: &CREDIT_NOTES,
         retrieve: Some("/v1/credit_notes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "customer_account", "invoice"],
         events: &["credit_note.created", "credit_note.updated", "credit_note.voided"],
         ..List::PLAIN
@@ -452,7 +452,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/customers",
         table: &CUSTOMERS,
         retrieve: Some("/v1/customers/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["email", "test_clock"],
         events: &["customer.created", "customer.deleted", "customer.updated"],
         ..List::PLAIN
@@ -467,7 +467,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/customers/{parent}/balance_transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["invoice"],
         ..List::PLAIN
     },
@@ -548,7 +548,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/disputes",
         table: &DISPUTES,
         retrieve: Some("/v1/disputes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &[
             "charge.dispute.closed",
@@ -584,7 +584,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/events",
         table: &EVENTS,
         retrieve: Some("/v1/events/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["delivery_success", "type", "types"],
         ..List::PLAIN
     },
@@ -598,7 +598,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/file_links",
         table: &FILE_LINKS,
         retrieve: Some("/v1/file_links/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["expired", "file"],
         ..List::PLAIN
     },
@@ -606,7 +606,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/files",
         table: &FILES,
         retrieve: Some("/v1/files/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["purpose"],
         events: &["file.created"],
         ..List::PLAIN
@@ -662,14 +662,14 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/forwarding/requests",
         table: &FORWARDING_REQUESTS,
         retrieve: Some("/v1/forwarding/requests/{id}"),
-        created: true,
+        created: Some("created"),
         ..List::PLAIN
     },
     List {
         path: "/v1/identity/verification_reports",
         table: &IDENTITY_VERIFICATION_REPORTS,
         retrieve: Some("/v1/identity/verification_reports/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["client_reference_id", "type", "verification_session"],
         ..List::PLAIN
     },
@@ -677,7 +677,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/identity/verification_sessions",
         table: &IDENTITY_VERIFICATION_SESSIONS,
         retrieve: Some("/v1/identity/verification_sessions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["client_reference_id", "related_customer", "related_customer_account", "status"],
         events: &[
             "identity.verification_session.canceled",
@@ -693,7 +693,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoice_payments",
         table: &INVOICE_PAYMENTS,
         retrieve: Some("/v1/invoice_payments/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["invoice", "payment", "status"],
         events: &["invoice_payment.paid"],
         ..List::PLAIN
@@ -709,7 +709,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoiceitems",
         table: &INVOICE_ITEMS,
         retrieve: Some("/v1/invoiceitems/{id}"),
-        created: true,
+        created: Some("date"),
         filters: &["customer", "customer_account", "invoice", "pending"],
         events: &["invoiceitem.created", "invoiceitem.deleted"],
         ..List::PLAIN
@@ -718,7 +718,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoices",
         table: &INVOICES,
         retrieve: Some("/v1/invoices/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["collection_method", "customer", "customer_account", "due_date", "status", "subscription"],
         events: &[
             "invoice.created",
@@ -756,7 +756,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/authorizations",
         table: &ISSUING_AUTHORIZATIONS,
         retrieve: Some("/v1/issuing/authorizations/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "cardholder", "status"],
         events: &[
             "issuing_authorization.created",
@@ -769,7 +769,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/cardholders",
         table: &ISSUING_CARDHOLDERS,
         retrieve: Some("/v1/issuing/cardholders/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["email", "phone_number", "status", "type"],
         events: &["issuing_cardholder.created", "issuing_cardholder.updated"],
         ..List::PLAIN
@@ -778,7 +778,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/cards",
         table: &ISSUING_CARDS,
         retrieve: Some("/v1/issuing/cards/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "cardholder",
             "exp_month",
@@ -795,7 +795,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/disputes",
         table: &ISSUING_DISPUTES,
         retrieve: Some("/v1/issuing/disputes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status", "transaction"],
         events: &[
             "issuing_dispute.closed",
@@ -837,7 +837,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/issuing/tokens/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "status"],
         events: &["issuing_token.created", "issuing_token.updated"],
         ..List::PLAIN
@@ -846,7 +846,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/transactions",
         table: &ISSUING_TRANSACTIONS,
         retrieve: Some("/v1/issuing/transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "cardholder", "type"],
         events: &[
             "issuing_transaction.created",
@@ -872,7 +872,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/payment_intents",
         table: &PAYMENT_INTENTS,
         retrieve: Some("/v1/payment_intents/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "customer_account"],
         events: &[
             "payment_intent.amount_capturable_updated",
@@ -954,7 +954,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/payouts",
         table: &PAYOUTS,
         retrieve: Some("/v1/payouts/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["arrival_date", "destination", "status"],
         events: &[
             "payout.canceled",
@@ -970,7 +970,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/plans",
         table: &PLANS,
         retrieve: Some("/v1/plans/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "product"],
         events: &["plan.created", "plan.deleted", "plan.updated"],
         ..List::PLAIN
@@ -980,7 +980,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &PRICES,
         again: &[("active", "false")],
         retrieve: Some("/v1/prices/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "currency", "lookup_keys", "product", "recurring", "type"],
         events: &["price.created", "price.deleted", "price.updated"],
         ..List::PLAIN
@@ -989,7 +989,6 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/product_catalog/trial_offers",
         table: &PRODUCT_CATALOG_TRIAL_OFFERS,
         retrieve: Some("/v1/product_catalog/trial_offers/{id}"),
-        created: true,
         filters: &["active", "prices"],
         ..List::PLAIN
     },
@@ -997,7 +996,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/products",
         table: &PRODUCTS,
         retrieve: Some("/v1/products/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "ids", "shippable", "type", "url"],
         events: &["product.created", "product.deleted", "product.updated"],
         ..List::PLAIN
@@ -1018,7 +1017,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/promotion_codes",
         table: &PROMOTION_CODES,
         retrieve: Some("/v1/promotion_codes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "code", "coupon", "customer", "customer_account"],
         events: &["promotion_code.created", "promotion_code.updated"],
         ..List::PLAIN
@@ -1057,7 +1056,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/radar/early_fraud_warnings",
         table: &RADAR_EARLY_FRAUD_WARNINGS,
         retrieve: Some("/v1/radar/early_fraud_warnings/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"],
         ..List::PLAIN
@@ -1072,7 +1071,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/radar/value_list_items/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["value", "value_list"],
         ..List::PLAIN
     },
@@ -1080,7 +1079,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/radar/value_lists",
         table: &RADAR_VALUE_LISTS,
         retrieve: Some("/v1/radar/value_lists/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["alias", "contains"],
         ..List::PLAIN
     },
@@ -1088,7 +1087,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/refunds",
         table: &REFUNDS,
         retrieve: Some("/v1/refunds/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &["charge.refund.updated", "refund.created", "refund.failed", "refund.updated"],
         ..List::PLAIN
@@ -1097,7 +1096,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/reporting/report_runs",
         table: &REPORTING_REPORT_RUNS,
         retrieve: Some("/v1/reporting/report_runs/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["reporting.report_run.failed", "reporting.report_run.succeeded"],
         ..List::PLAIN
     },
@@ -1113,7 +1112,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/reviews",
         table: &REVIEWS,
         retrieve: Some("/v1/reviews/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["review.closed", "review.opened"],
         ..List::PLAIN
     },
@@ -1126,7 +1125,7 @@ pub(crate) static LISTS: [List; 138] = [
             shown: Shown::Apart,
             ids: "",
         }),
-        created: true,
+        created: Some("created"),
         filters: &["setup_intent"],
         ..List::PLAIN
     },
@@ -1134,7 +1133,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/setup_intents",
         table: &SETUP_INTENTS,
         retrieve: Some("/v1/setup_intents/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["attach_to_self", "customer", "customer_account", "payment_method"],
         events: &[
             "setup_intent.canceled",
@@ -1149,7 +1148,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/shipping_rates",
         table: &SHIPPING_RATES,
         retrieve: Some("/v1/shipping_rates/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "currency"],
         ..List::PLAIN
     },
@@ -1189,7 +1188,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/subscription_schedules",
         table: &SUBSCRIPTION_SCHEDULES,
         retrieve: Some("/v1/subscription_schedules/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["canceled_at", "completed_at", "customer", "customer_account", "released_at", "scheduled"],
         events: &[
             "subscription_schedule.aborted",
@@ -1207,7 +1206,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &SUBSCRIPTIONS,
         params: &[("status", "all")],
         retrieve: Some("/v1/subscriptions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "automatic_tax",
             "collection_method",
@@ -1273,7 +1272,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &TAX_RATES,
         again: &[("active", "false")],
         retrieve: Some("/v1/tax_rates/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "inclusive"],
         events: &["tax_rate.created", "tax_rate.updated"],
         ..List::PLAIN
@@ -1320,7 +1319,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/three_d_secure/authentications",
         table: &THREE_D_SECURE_AUTHENTICATIONS,
         retrieve: Some("/v1/three_d_secure/authentications/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status"],
         events: &[
             "three_d_secure.authentication.canceled",
@@ -1337,7 +1336,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/topups",
         table: &TOPUPS,
         retrieve: Some("/v1/topups/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["amount", "status"],
         events: &["topup.canceled", "topup.created", "topup.failed", "topup.reversed", "topup.succeeded"],
         ..List::PLAIN
@@ -1346,7 +1345,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/transfers",
         table: &TRANSFERS,
         retrieve: Some("/v1/transfers/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["destination", "transfer_group"],
         events: &["transfer.created", "transfer.reversed", "transfer.updated"],
         ..List::PLAIN
@@ -1399,7 +1398,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/treasury/financial_accounts",
         table: &TREASURY_FINANCIAL_ACCOUNTS,
         retrieve: Some("/v1/treasury/financial_accounts/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status"],
         events: &[
             "treasury.financial_account.closed",
@@ -1437,7 +1436,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/treasury/outbound_payments/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "financial_account", "status"],
         events: &[
             "treasury.outbound_payment.canceled",
@@ -1514,7 +1513,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/treasury/transaction_entries/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["effective_at", "financial_account", "order_by", "transaction"],
         ..List::PLAIN
     },
@@ -1528,7 +1527,7 @@ pub(crate) static LISTS: [List; 138] = [
             ids: "",
         }),
         retrieve: Some("/v1/treasury/transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["financial_account", "order_by", "status", "status_transitions"],
         ..List::PLAIN
     },
@@ -1609,7 +1608,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/core/events",
         table: &V2_CORE_EVENTS,
         retrieve: Some("/v2/core/events/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["object_id", "types"],
         ..List::PLAIN
@@ -1633,7 +1632,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/adjustments",
         table: &V2_MONEY_MANAGEMENT_ADJUSTMENTS,
         retrieve: Some("/v2/money_management/adjustments/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["adjusted_flow"],
         events: &["v2.money_management.adjustment.created"],
@@ -1669,7 +1668,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/inbound_transfers",
         table: &V2_MONEY_MANAGEMENT_INBOUND_TRANSFERS,
         retrieve: Some("/v2/money_management/inbound_transfers/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         events: &[
             "v2.money_management.inbound_transfer.available",
@@ -1685,7 +1684,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/outbound_payments",
         table: &V2_MONEY_MANAGEMENT_OUTBOUND_PAYMENTS,
         retrieve: Some("/v2/money_management/outbound_payments/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["recipient", "status"],
         events: &[
@@ -1735,7 +1734,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/received_credits",
         table: &V2_MONEY_MANAGEMENT_RECEIVED_CREDITS,
         retrieve: Some("/v2/money_management/received_credits/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         events: &[
             "v2.money_management.received_credit.available",
@@ -1749,7 +1748,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transaction_entries",
         table: &V2_MONEY_MANAGEMENT_TRANSACTION_ENTRIES,
         retrieve: Some("/v2/money_management/transaction_entries/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["transaction"],
         ..List::PLAIN
@@ -1758,7 +1757,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transactions",
         table: &V2_MONEY_MANAGEMENT_TRANSACTIONS,
         retrieve: Some("/v2/money_management/transactions/{id}"),
-        created: true,
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["financial_account", "flow"],
         events: &["v2.money_management.transaction.created", "v2.money_management.transaction.updated"],

@@ -22,6 +22,7 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, W
     let store = Store { connection, schema: &batch.schema };
     let mut rows = store.children(&batch.writes)?;
     rows += store.inserts(&batch.writes)?;
+    rows += store.merges(&batch.writes)?;
     for write in &batch.writes {
         rows += store.write(write)?;
     }
@@ -79,15 +80,8 @@ impl Store<'_> {
 
     /// New rows, each table's in one go: DuckDB plans every append as a statement of its own.
     fn inserts(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
-        let mut by_table: BTreeMap<&str, (&Table, Vec<&RecordBatch>)> = BTreeMap::new();
-        for Write { table, change } in writes {
-            if let Change::Insert(rows) = change {
-                rows::as_of(table, rows)?;
-                by_table.entry(table.name).or_insert((table, Vec::new())).1.push(rows);
-            }
-        }
         let mut stored = 0;
-        for (table, batches) in by_table.into_values() {
+        for (table, batches) in by_table(writes, rows::inserted)? {
             let place = [open::CATALOG_NAME, self.schema.as_str(), table.name];
             self.append(place, &batches).map_err(|source| doing("insert rows into", table, source))?;
             stored += batches.iter().map(|rows| wide(rows.num_rows())).sum::<u64>();
@@ -95,13 +89,20 @@ impl Store<'_> {
         Ok(stored)
     }
 
+    /// Rows by merge, each table's in one go: every merge looks through the whole table.
+    fn merges(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut stored = 0;
+        for (table, batches) in by_table(writes, rows::merged)? {
+            stored +=
+                self.merge(table, &batches).map_err(|source| doing("merge rows into", table, source))?;
+        }
+        Ok(stored)
+    }
+
+    /// What takes rows away, or marks them.
     fn write(&self, write: &Write) -> Result<u64, WarehouseError> {
         let table = write.table;
         match &write.change {
-            Change::Merge(rows) => {
-                rows::as_of(table, rows)?;
-                self.merge(table, rows).map_err(|source| doing("merge rows into", table, source))
-            }
             Change::EndSets(ended) => {
                 self.end_sets(table, ended).map_err(|source| doing("end sets of", table, source))
             }
@@ -111,19 +112,19 @@ impl Store<'_> {
             Change::MarkChildrenDeleted { parents, as_of_micros } => self
                 .mark(table, PARENT, &json_list(parents), *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
-            Change::Insert(_) | Change::ReplaceChildren { .. } => Ok(0),
+            Change::Insert(_) | Change::Merge(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
     }
 
-    fn merge(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
-        if rows.num_rows() == 0 {
+    fn merge(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
+        if batches.iter().all(|rows| rows.num_rows() == 0) {
             return Ok(0);
         }
         let name = sql::name(self.schema, table);
         let key = sql::key(table);
         let same =
             if rows::is_child(table) { "t.id = s.id AND t._parent = s._parent" } else { "t.id = s.id" };
-        self.stage(&name, rows)?;
+        self.stage(&name, batches)?;
         self.connection.execute_batch(&format!(
             "DELETE FROM {name} AS t USING
                 (SELECT {key}, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY {key}) AS s
@@ -160,7 +161,7 @@ impl Store<'_> {
         self.connection.execute(&self.newer_sets(table), [ages])?;
         let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
         self.connection.execute_batch(&delete)?;
-        self.stage(&name, rows)?;
+        self.stage(&name, &[rows])?;
         let insert = format!(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage
                 WHERE _parent IN (SELECT parent FROM temp.main.sets)",
@@ -213,9 +214,9 @@ impl Store<'_> {
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.
-    fn stage(&self, name: &str, rows: &RecordBatch) -> ::duckdb::Result<()> {
+    fn stage(&self, name: &str, batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
         self.connection.execute_batch(&format!("CREATE TEMP TABLE stage AS SELECT * FROM {name} LIMIT 0"))?;
-        self.append(["temp", "main", "stage"], &[rows])
+        self.append(["temp", "main", "stage"], batches)
     }
 
     /// Appends by column name, within the transaction.
@@ -281,6 +282,21 @@ impl Store<'_> {
         }
         Ok(())
     }
+}
+
+/// The rows that one kind of change brings, by table, in the order of the writes.
+fn by_table<'a>(
+    writes: &'a [Write],
+    brought: impl Fn(&'a Change) -> Option<&'a RecordBatch>,
+) -> Result<Vec<(&'static Table, Vec<&'a RecordBatch>)>, WarehouseError> {
+    let mut by_table: BTreeMap<&str, (&'static Table, Vec<&RecordBatch>)> = BTreeMap::new();
+    for Write { table, change } in writes {
+        if let Some(rows) = brought(change) {
+            rows::as_of(table, rows)?;
+            by_table.entry(table.name).or_insert((table, Vec::new())).1.push(rows);
+        }
+    }
+    Ok(by_table.into_values().collect())
 }
 
 /// Where a reject belongs; what has no id is known by what it says.

@@ -75,8 +75,9 @@ pub(super) fn ids(
     table: &Table,
     Ids { age, created_from, prefix, after, most }: &Ids,
 ) -> Result<Vec<String>, WarehouseError> {
-    let within =
-        created_from.map(|from| format!("AND created >= make_timestamp({})", from.saturating_mul(1_000_000)));
+    let within = created_from.map(|(column, from)| {
+        format!("AND {} >= make_timestamp({})", sql::quoted(column), from.saturating_mul(1_000_000))
+    });
     let shown = match age {
         Age::Any => String::new(),
         Age::Before(micros) => format!("AND {AS_OF} < make_timestamp({micros})"),
