@@ -170,7 +170,7 @@ impl Call<'_> {
             known.push("types");
         }
         self.params.only(&known)?;
-        let paging = self.params.paging()?;
+        let paging = self.paging()?;
         let mut scan = Scan { kind: endpoint.kind.to_owned(), ..Scan::default() };
         self.params.created(&mut scan)?;
         self.filter(endpoint, &mut scan)?;
@@ -217,6 +217,11 @@ impl Call<'_> {
 
     fn sees_world(&self) -> bool {
         self.caller.view == View::World
+    }
+
+    fn paging(&self) -> Result<Paging, ApiError> {
+        let paging = self.params.paging()?;
+        Ok(Paging { limit: paging.limit.min(self.sim.inner.options.page), ..paging })
     }
 
     /// One page of a scan, in its envelope.
@@ -350,7 +355,7 @@ impl Call<'_> {
         self.find(endpoint.kind, id, "id")?;
         let filters = vec![((*filter).to_owned(), id.to_owned())];
         let scan = Scan { kind: (*kind).to_owned(), filters, hide_canceled: true, ..Scan::default() };
-        self.page(scan, &self.params.paging()?, None)
+        self.page(scan, &self.paging()?, None)
     }
 
     fn subscription_items(&self) -> Result<String, ApiError> {
@@ -366,7 +371,7 @@ impl Call<'_> {
 
     /// A page of a list that its parent holds whole.
     fn nested(&self, kind: &str, id: &str, property: &str, param: &str) -> Result<String, ApiError> {
-        let paging = self.params.paging()?;
+        let paging = self.paging()?;
         let expand = self.params.expand(true)?;
         let Found::Live(parent) = self.find(kind, id, param)? else {
             return Err(ApiError::missing(kind, id, param));
