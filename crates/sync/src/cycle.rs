@@ -1,6 +1,6 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::Resource;
 use futures::{
@@ -133,9 +133,9 @@ impl<W: Warehouse> Cycle<'_, W> {
             }
             Some(TableState::Unavailable { .. }) | None => (None, first(None)),
         };
-        if slices.is_empty() {
-            slices = walk.slices(resource.list);
-        }
+        // One that is not stored was not begun: what a list shows and what it leaves out are stored as each is walked.
+        let begun: BTreeSet<u32> = slices.iter().map(|slice| slice.number).collect();
+        slices.extend(walk.slices(resource.list).into_iter().filter(|slice| !begun.contains(&slice.number)));
         let mut rows = 0;
         let mut longest = 1;
         let outcome = self
