@@ -142,6 +142,23 @@ async fn trap_30_a_feed_too_long_to_be_held_is_worked_off_and_each_object_read_o
 }
 
 #[tokio::test]
+async fn trap_30_a_feed_is_worked_off_in_longer_stretches_where_less_happened() {
+    let world = Small::default();
+    world.put(customer(0, "before"));
+    let mut copied = copied(world).await;
+    copied.engine.options = Options { event_pages: 1, ..copied.engine.options };
+    // Too many for one page within a second, then hours without any.
+    for event in 0..150 {
+        copied.world.event(event, BEGAN + 100_000, "customer.updated", &customer(0, "before"));
+    }
+    copied.world.event(150, BEGAN + 110_000, "customer.updated", &customer(0, "before"));
+    copied.cycle().await;
+    assert_eq!(copied.table("event").len(), 151);
+    let asked = copied.sim.stats().by_path["/v1/events"];
+    assert!(asked < 200, "{asked} requests");
+}
+
+#[tokio::test]
 async fn a_dispute_changes_its_charge_too() {
     let world = Small::default();
     let charge =
