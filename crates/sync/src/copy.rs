@@ -15,6 +15,7 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
+    reread::EVENTS,
     state::{slice_removed, table_checkpoint},
 };
 
@@ -210,7 +211,10 @@ impl<W: Warehouse> Copy<'_, W> {
     ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
-        if let Walk::Again { since_micros, from, .. } = self.walk {
+        // Events that the walk did not meet are too old for Stripe to keep, not gone.
+        if let Walk::Again { since_micros, from, .. } = self.walk
+            && table.name != EVENTS
+        {
             self.changes.reread_untouched(self.resource, since_micros, from).await?;
         }
         let children = self.resource.children.iter().map(|child| child.table);

@@ -14,7 +14,6 @@ use crate::{
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
-    reread::EVENTS,
     state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
 };
 
@@ -54,7 +53,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(feed)
     }
 
-    /// Every table that holds rows, but that of events, is to be walked whole again.
+    /// Every table that holds rows is to be walked whole again; that of events for those that Stripe still keeps.
     fn compare_all(&self, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
         let since_micros = self.fetch.stripe.now().timestamp_micros();
         for (name, state) in &mut stored.tables {
@@ -62,7 +61,7 @@ impl<W: Warehouse> Cycle<'_, W> {
                 TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. } => true,
                 TableState::Unavailable { .. } => false,
             };
-            if !holds_rows || name == EVENTS {
+            if !holds_rows {
                 continue;
             }
             let walks = Walks::default();

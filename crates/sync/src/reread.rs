@@ -17,7 +17,7 @@ pub struct Reread {
     pub whole_every: Duration,
 }
 
-/// The table that is never walked again: what Stripe dropped cannot come back.
+/// The table of events, which is not walked again when it is time: the feed itself is read. What Stripe dropped stays.
 pub(crate) const EVENTS: &str = "events";
 
 const HOUR: u64 = 3_600;

@@ -58,6 +58,31 @@ async fn trap_14_a_gap_of_more_than_30_days_is_closed_by_comparing_everything() 
 }
 
 #[tokio::test]
+async fn trap_14_after_a_gap_the_events_that_stripe_still_keeps_are_stored() {
+    let copied = changed_in_silence().await;
+    for (number, days) in [(2, 20), (3, 25)] {
+        copied.world.event(number, BEGAN + 900_000 + days * DAY, "customer.updated", &customer(0, "after"));
+    }
+    copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    let events: Vec<String> = copied.table("event").into_keys().collect();
+    assert_eq!(events, ["evt_1", "evt_2", "evt_3"], "also those long before the newest");
+}
+
+#[tokio::test]
+async fn trap_14_and_23_a_feed_that_was_refused_at_first_begins_with_comparing_everything() {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    world.event(1, BEGAN + 900_000, "customer.created", &customer(200_000, "before"));
+    let copied = connected(world, FaultScript::new().always("/v1/events", Fault::status(403))).await;
+    copied.cycle().await;
+    copied.world.put(customer(0, "after"));
+    copied.sim.set_faults(FaultScript::new());
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "after", "nobody knows which events are gone");
+}
+
+#[tokio::test]
 async fn trap_12_a_comparison_takes_away_children_that_are_gone() {
     let world = Small::default();
     with_items(&world, "active", 3);
