@@ -14,7 +14,7 @@ DENY := 0.20.2
 # The Python that the tests compare the warehouse's file with; tools/setup.sh makes it.
 export TALLYHOUSE_TEST_PYTHON ?= $(built)/python/bin/python
 
-.PHONY: demo build test lint bench setup ui
+.PHONY: demo build test schedules lint bench setup ui
 
 demo: build
 	@"$${CARGO_TARGET_DIR:-target}/release/tallyhouse" demo
@@ -35,6 +35,11 @@ ui/dist/stamp: ui/package-lock.json $(wildcard ui/src/* ui/*.mjs ui/*.json) | se
 test: setup ui
 	@tools/setup.sh tests
 	$(CARGO) test --release --workspace
+
+# The long run of what `make test` plays 150 of: SCHEDULES=n plays so many, SCHEDULES_SEED=n one, telling all that happens.
+schedules: export SCHEDULES ?= 10000
+schedules:
+	$(CARGO) test --release --workspace --test schedules -- whatever_happens
 
 lint: setup ui
 	$(CARGO) fmt --all --check

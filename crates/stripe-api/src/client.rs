@@ -21,7 +21,7 @@ use crate::{
     budget::Budget,
     endpoint::endpoint,
     error::{Headers, Obstacle},
-    transport::{check_address, network, transport, whole},
+    transport::{InProcess, check_address, sent, transport, whole},
 };
 
 /// How long an answer may take, to its last byte.
@@ -82,6 +82,7 @@ pub struct Stripe {
 
 struct Inner {
     http: reqwest::Client,
+    carrier: Option<Box<dyn InProcess>>,
     config: Config,
     budget: Budget,
     clock: Arc<dyn Clock>,
@@ -105,15 +106,34 @@ impl Stripe {
     /// # Errors
     /// When this machine cannot make TLS connections, or a live key would travel without.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StripeError> {
-        Self::patient(config, clock, PATIENCE)
+        Self::patient(config, clock, PATIENCE, None)
     }
 
-    fn patient(config: Config, clock: Arc<dyn Clock>, patience: Duration) -> Result<Self, StripeError> {
+    /// The same, but `carrier` carries requests and answers; nothing goes over the network.
+    ///
+    /// # Errors
+    /// As [`Stripe::new`].
+    pub fn in_process(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        carrier: Box<dyn InProcess>,
+    ) -> Result<Self, StripeError> {
+        Self::patient(config, clock, PATIENCE, Some(carrier))
+    }
+
+    fn patient(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+        carrier: Option<Box<dyn InProcess>>,
+    ) -> Result<Self, StripeError> {
         check_address(&config.api_url, &config.key)?;
         let http = transport()?;
         let budget = Budget::new(config.rates);
         let (last, date, requests) = (AtomicI64::new(i64::MIN), AtomicI64::new(0), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { http, config, budget, clock, last, date, requests, patience }) })
+        Ok(Self {
+            inner: Arc::new(Inner { http, carrier, config, budget, clock, last, date, requests, patience }),
+        })
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -201,7 +221,7 @@ impl Stripe {
     }
 
     async fn send(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
-        let Inner { http, config, requests, .. } = &*self.inner;
+        let Inner { http, carrier, config, requests, .. } = &*self.inner;
         requests.fetch_add(1, Ordering::Relaxed);
         let sent_at = self.now();
         let address = format!("{}{path}", config.api_url.as_str().trim_end_matches('/'));
@@ -213,7 +233,7 @@ impl Stripe {
         if let Some(account) = &config.account {
             request = request.header("Stripe-Account", account);
         }
-        let answer = request.send().await.map_err(network)?;
+        let answer = sent(request, carrier.as_deref()).await?;
         let status = answer.status();
         let headers = answer.headers().clone();
         let body = whole(answer, LARGEST).await?;

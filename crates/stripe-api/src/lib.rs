@@ -22,7 +22,7 @@ pub use client::{Answer, Config, RetryPolicy, Stripe};
 pub use connect::{Connect, ConnectError, Grant};
 pub use error::{Retry, StripeError};
 pub use key::{BadKey, KeyKind, Mode};
-pub use transport::install_tls;
+pub use transport::{Carried, InProcess, install_tls};
 
 /// The API version that every request asks for; the catalogue is made from the same one.
 pub const API_VERSION: &str = "2026-10-28.endive";

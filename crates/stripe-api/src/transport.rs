@@ -1,6 +1,6 @@
 //! What carries requests and answers.
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use secrecy::SecretString;
@@ -12,6 +12,29 @@ use crate::{KeyKind, Mode, StripeError, error::Obstacle};
 /// Chooses what encrypts connections, for the whole process; once is enough, again is harmless.
 pub fn install_tls() {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Carries requests somewhere else than to a socket: a test's simulator stands in the same process, so that nothing
+/// but the test decides what happens in which order.
+pub trait InProcess: Send + Sync + 'static {
+    /// The answer, whole. An error is what a broken connection would have been.
+    fn carry(&self, request: http::Request<()>) -> Carried;
+}
+
+/// An answer on its way.
+pub type Carried = Pin<
+    Box<dyn Future<Output = Result<http::Response<Bytes>, Box<dyn std::error::Error + Send + Sync>>> + Send>,
+>;
+
+/// Sends `request`, over the network unless something else carries it.
+pub(crate) async fn sent(
+    request: reqwest::RequestBuilder,
+    carrier: Option<&dyn InProcess>,
+) -> Result<reqwest::Response, StripeError> {
+    let Some(carrier) = carrier else { return request.send().await.map_err(network) };
+    let request = request.build().and_then(http::Request::<reqwest::Body>::try_from).map_err(network)?;
+    let answer = carrier.carry(request.map(drop)).await;
+    answer.map(Into::into).map_err(|source| StripeError::Network { source })
 }
 
 /// What carries requests: no redirects, since the key would go with them.

@@ -16,5 +16,6 @@ pub mod world;
 
 pub use crate::http::{
     Access, Application, Clock, DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_KEY, DEMO_PASSWORD, DEMO_PLATFORM_KEY,
-    DEMO_RESTRICTED_KEY, Delivered, Fault, FaultScript, Key, RateLimits, Sim, SimOptions, Stats, User,
+    DEMO_RESTRICTED_KEY, Delivered, Fault, FaultScript, InProcess, Key, RateLimits, Sim, SimOptions, Stats,
+    User,
 };

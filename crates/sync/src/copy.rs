@@ -15,6 +15,7 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
+    reread::is_feed,
     state::{slice_removed, table_checkpoint},
 };
 
@@ -218,7 +219,8 @@ impl<W: Warehouse> Copy<'_, W> {
         let table = self.resource.table;
         // What its own list does not show, a round over the parents may (see `rounds`).
         match self.walk {
-            Walk::Again { began, from, .. } if self.resource.also.is_none() => {
+            // Events that the walk did not meet are too old for Stripe to keep, not gone.
+            Walk::Again { began, from, .. } if self.resource.also.is_none() && !is_feed(table) => {
                 self.changes.reread_untouched(self.resource, began.as_of_micros, from).await?;
             }
             Walk::Again { .. } => {}

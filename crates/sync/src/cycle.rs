@@ -14,7 +14,7 @@ use crate::{
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
-    reread::{EVENTS, is_feed},
+    reread::EVENTS,
     state::{
         Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
     },
@@ -55,10 +55,8 @@ impl<W: Warehouse> Cycle<'_, W> {
         if let (Some(feed), false) = (&held, gap) {
             return Ok(feed.clone());
         }
-        // After a gap what Stripe still has is read: it shows more than what changed.
-        let since = held.map_or_else(|| newest.and_then(|page| page.newest_held_back()), |feed| feed.since);
-        let read_at = now.or_else(|| Some(Began::now(&self.fetch.stripe).dated_micros / 1_000_000));
-        let feed = Feed { since, catching_up: true, read_at };
+        let since = newest.and_then(|page| page.newest_held_back());
+        let feed = Feed { since, catching_up: true, read_at: now };
         let mut batch = Batch::of(&self.engine.schema);
         batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
         if gap {
@@ -69,11 +67,11 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(feed)
     }
 
-    /// Every table that holds rows, but that of events, is to be walked whole again; of one version of Stripe's API.
+    /// Every table that holds rows is to be walked whole again, of one version of Stripe's API; that of events for those
+    /// that Stripe still keeps.
     fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
         let began = Began::now(&self.fetch.stripe);
-        for resource in own_lists().filter(|resource| resource.list.api() == api && !is_feed(resource.table))
-        {
+        for resource in own_lists().filter(|resource| resource.list.api() == api) {
             let name = resource.table.name;
             if let Some(round) = stored.rounds.get_mut(name) {
                 round.begin_anew();

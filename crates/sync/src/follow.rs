@@ -135,7 +135,7 @@ impl<W: Warehouse> Following<'_, W> {
                 continue;
             };
             self.reread_all(&news, shown_since, tables, owed).await?;
-            if news.pages < most / 2 {
+            if news.pages <= (most / 2).max(1) {
                 width = width.saturating_mul(2);
             }
             (since, feed.since) = (end, Some(end));

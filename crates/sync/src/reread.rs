@@ -21,7 +21,8 @@ pub struct Reread {
     pub rounds_every: Duration,
 }
 
-/// The objects whose tables are never walked again: what Stripe dropped cannot come back. One for each version of its API.
+/// The objects whose tables are not walked again when it is time: the feeds themselves are read. What Stripe dropped stays.
+/// One for each version of its API.
 pub(crate) const EVENTS: [&str; 2] = ["event", "v2.core.event"];
 
 /// Whether the table holds events.

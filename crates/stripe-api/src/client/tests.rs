@@ -209,7 +209,7 @@ async fn answers_end_in_time() {
     let never = || async { std::future::pending::<String>().await };
     let address = serve(Router::new().route("/v1/charges", get(never))).await;
     let patience = Duration::from_millis(50);
-    let stripe = Stripe::patient(config(address), Arc::new(Put::default()), patience).unwrap();
+    let stripe = Stripe::patient(config(address), Arc::new(Put::default()), patience, None).unwrap();
     let error = stripe.get("/v1/charges", &[]).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), stripe.requests()), ("Stripe took too long to answer", 3));
 }

@@ -136,7 +136,7 @@ impl Call<'_> {
         }
         self.params.only(&known)?;
         self.require_params(list)?;
-        let paging = self.params.paging(if list.is_whole() { usize::MAX } else { 10 })?;
+        let paging = self.paging(list)?;
         let parent = self.parent(route)?;
         if let Some(members) = parent.as_ref().and_then(|parent| parent.members(list)) {
             return self.members(members, &paging);
@@ -150,6 +150,12 @@ impl Call<'_> {
         self.params.created(&mut scan)?;
         self.filter(list, &mut scan)?;
         if list.kind() == "event" { self.events(scan, &paging) } else { self.page(scan, &paging, None) }
+    }
+
+    fn paging(&self, list: &List) -> Result<Paging, ApiError> {
+        let most = if list.is_whole() { usize::MAX } else { self.sim.inner.options.page };
+        let paging = self.params.paging(if list.is_whole() { most } else { 10 })?;
+        Ok(Paging { limit: paging.limit.min(most), ..paging })
     }
 
     fn require_params(&self, list: &List) -> Result<(), ApiError> {

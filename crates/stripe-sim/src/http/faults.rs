@@ -30,6 +30,8 @@ pub enum Fault {
         /// Value of `Retry-After` in seconds; no such header when absent.
         retry_after: Option<u32>,
     },
+    /// 429, with what `Stripe-Rate-Limited-Reason` says, such as `endpoint-rate`.
+    Limited(&'static str),
     /// Stripe could not lock the object: 429, and not for the rate of requests.
     Locked,
     /// The answer comes after so many milliseconds.
@@ -181,8 +183,9 @@ async fn act(fault: Fault, id: &str, request: Request, next: Next) -> Response {
     match fault {
         Fault::Refuse => dropped(),
         Fault::Status { code, should_retry, retry_after } => {
-            status(code, should_retry, retry_after).respond(id)
+            status(code, should_retry, retry_after, "global-concurrency").respond(id)
         }
+        Fault::Limited(reason) => status(429, None, None, reason).respond(id),
         Fault::Locked => {
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, LOCKED).code("lock_timeout").respond(id)
         }
@@ -229,12 +232,17 @@ const LOCKED: &str = "This object cannot be accessed right now because another A
     currently accessing it. If you see this error intermittently, retry the request. If you see this error frequently \
     and are making multiple concurrent requests to a single object, make your requests serially or at a lower rate.";
 
-fn status(code: u16, should_retry: Option<bool>, retry_after: Option<u32>) -> ApiError {
+fn status(
+    code: u16,
+    should_retry: Option<bool>,
+    retry_after: Option<u32>,
+    limited: &'static str,
+) -> ApiError {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut error = match code {
         429 => ApiError::new(status, "Request rate limit exceeded.")
             .code("rate_limit")
-            .header("stripe-rate-limited-reason", "global-concurrency"),
+            .header("stripe-rate-limited-reason", limited),
         _ => ApiError::new(
             status,
             "An unknown error occurred. Contact us via https://support.stripe.com/contact with any questions.",

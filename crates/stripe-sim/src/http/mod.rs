@@ -42,6 +42,7 @@ pub use options::{
     Access, Application, Clock, DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_KEY, DEMO_PASSWORD, DEMO_PLATFORM_KEY,
     DEMO_RESTRICTED_KEY, Key, RateLimits, SimOptions, User,
 };
+pub use serve::InProcess;
 pub use webhooks::Delivered;
 
 /// A simulated Stripe. Clones share everything.

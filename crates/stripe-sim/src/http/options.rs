@@ -20,6 +20,8 @@ pub struct SimOptions {
     pub users: Vec<User>,
     /// Waited before each answer.
     pub latency: Duration,
+    /// Objects on a page at most, however many were asked for: a small account then has long lists.
+    pub page: usize,
     /// Whether the world's objects are live ones.
     pub livemode: bool,
     /// Whether `/_sim/truth/{kind}` answers without the `Sim-Truth` header.
@@ -38,6 +40,7 @@ impl Default for SimOptions {
             applications: vec![Application::demo()],
             users: vec![User::demo()],
             latency: Duration::ZERO,
+            page: 100,
             livemode: false,
             truth: true,
             default_version: "2026-10-28.endive".to_owned(),

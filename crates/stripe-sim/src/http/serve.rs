@@ -1,7 +1,7 @@
-//! Real sockets, so that a dropped answer is a closed connection.
+//! Real sockets, so that a dropped answer is a closed connection; or none, for tests that decide what happens when.
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, to_bytes};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -34,6 +34,33 @@ impl Sim {
         }
         connections.close();
         connections.wait().await;
+    }
+}
+
+/// A simulator that is called instead of connected to. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct InProcess(Router);
+
+impl Sim {
+    /// The same simulator, without a socket.
+    #[must_use]
+    pub fn in_process(&self) -> InProcess {
+        InProcess(self.router())
+    }
+}
+
+impl InProcess {
+    /// The answer to one request, whole.
+    ///
+    /// # Errors
+    /// Where a connection would have broken off.
+    pub async fn answer(&self, request: http::Request<()>) -> Result<http::Response<Bytes>, axum::Error> {
+        let answer = match self.0.clone().oneshot(request.map(|()| Body::empty())).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let (parts, body) = answer.into_parts();
+        Ok(http::Response::from_parts(parts, to_bytes(body, usize::MAX).await?))
     }
 }
 

@@ -58,6 +58,31 @@ async fn trap_14_a_gap_of_more_than_30_days_is_closed_by_comparing_everything() 
 }
 
 #[tokio::test]
+async fn trap_14_after_a_gap_the_events_that_stripe_still_keeps_are_stored() {
+    let copied = changed_in_silence().await;
+    for (number, days) in [(2, 20), (3, 25)] {
+        copied.world.event(number, BEGAN + 900_000 + days * DAY, "customer.updated", &customer(0, "after"));
+    }
+    copied.world.age.fetch_add(31 * DAY, Ordering::Relaxed);
+    copied.cycle().await;
+    let events: Vec<String> = copied.table("event").into_keys().collect();
+    assert_eq!(events, ["evt_1", "evt_2", "evt_3"], "also those long before the newest");
+}
+
+#[tokio::test]
+async fn trap_14_and_23_a_feed_that_was_refused_at_first_begins_with_comparing_everything() {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    world.event(1, BEGAN + 900_000, "customer.created", &customer(200_000, "before"));
+    let copied = connected(world, FaultScript::new().always("/v1/events", Fault::status(403))).await;
+    copied.cycle().await;
+    copied.world.put(customer(0, "after"));
+    copied.sim.set_faults(FaultScript::new());
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "after", "nobody knows which events are gone");
+}
+
+#[tokio::test]
 async fn trap_12_a_comparison_takes_away_children_that_are_gone() {
     let world = Small::default();
     with_items(&world, "active", 3);
@@ -139,6 +164,23 @@ async fn trap_30_a_feed_too_long_to_be_held_is_worked_off_and_each_object_read_o
         assert_eq!(stale, 0);
         assert!(read <= 60, "{read} reads of 60 customers, {event_pages} pages at once");
     }
+}
+
+#[tokio::test]
+async fn trap_30_a_feed_is_worked_off_in_longer_stretches_where_less_happened() {
+    let world = Small::default();
+    world.put(customer(0, "before"));
+    let mut copied = copied(world).await;
+    copied.engine.options = Options { event_pages: 1, ..copied.engine.options };
+    // Too many for one page within a second, then hours without any.
+    for event in 0..150 {
+        copied.world.event(event, BEGAN + 100_000, "customer.updated", &customer(0, "before"));
+    }
+    copied.world.event(150, BEGAN + 110_000, "customer.updated", &customer(0, "before"));
+    copied.cycle().await;
+    assert_eq!(copied.table("event").len(), 151);
+    let asked = copied.sim.stats().by_path["/v1/events"];
+    assert!(asked < 200, "{asked} requests");
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use stripe_sim::{Fault, FaultScript};
+use tokio_util::sync::CancellationToken;
 
-use crate::small::{BEGAN, Copied, Small, copied};
+use crate::small::{BEGAN, Copied, Small, connected, copied};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -97,4 +99,19 @@ async fn trap_10_inactive_prices_are_copied() {
     let copied = copied(world).await;
     let prices: Vec<String> = copied.table("price").into_keys().collect();
     assert_eq!(prices, ["price_1", "price_2"]);
+}
+
+#[tokio::test]
+async fn trap_10_what_a_list_shows_and_what_it_leaves_out_are_both_walked_though_only_one_was_begun() {
+    let world = Small::default();
+    for (id, active) in [("price_1", true), ("price_2", false)] {
+        world.put(json!({ "id": id, "object": "price", "created": BEGAN, "active": active }));
+    }
+    let once = Fault::Status { code: 503, should_retry: Some(false), retry_after: None };
+    let copied = connected(world, FaultScript::new().nth("/v1/prices", 2, once)).await;
+    let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
+    assert_eq!(report.failed().map(|(table, _)| table).collect::<Vec<_>>(), ["prices"]);
+    assert_eq!(copied.table("price").len(), 1);
+    copied.cycle().await;
+    assert_eq!(copied.table("price").len(), 2);
 }

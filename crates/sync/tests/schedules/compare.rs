@@ -1,0 +1,177 @@
+//! Whether the warehouse shows what there is: nothing lost, nothing doubled, nothing stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::{BooleanArray, RecordBatch, cast::AsArray, types::Int64Type};
+use catalog::{Resource, Table};
+use serde_json::{Map, Value};
+use warehouse::{Memory, SchemaName};
+
+use crate::{
+    account::Account,
+    objects::{KINDS, Kind, kind_named},
+};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// What events tell all of, and the events themselves.
+    Told,
+    All,
+}
+
+/// A row turned back into its object, nested lists whole.
+struct Row {
+    object: Value,
+    gone: bool,
+}
+
+pub(crate) fn schema() -> SchemaName {
+    "stripe".parse().unwrap()
+}
+
+/// The first difference, in words.
+pub(crate) fn compare(account: &Account, warehouse: &Memory, kinds: Kinds) -> Result<(), String> {
+    let compared = KINDS.iter().filter(|kind| kind.told || kinds == Kinds::All);
+    for kind in compared.map(|kind| kind.name).chain(["event"]) {
+        compare_kind(account, warehouse, kind).map_err(|difference| format!("{kind} {difference}"))?;
+    }
+    named_customers(account, warehouse)
+}
+
+fn compare_kind(account: &Account, warehouse: &Memory, kind: &'static str) -> Result<(), String> {
+    let resource = catalog::by_object(kind).unwrap();
+    let theirs = account.truth(kind);
+    let ours = rows(warehouse, resource)?;
+    for (id, object) in &theirs {
+        let Some(row) = ours.get(id) else { return Err(format!("{id} is lost")) };
+        if row.gone {
+            return Err(format!("{id} is there, but marked as gone"));
+        }
+        let object = uncut(resource, Value::clone(object));
+        if row.object != object {
+            return Err(format!("{id} is stale:\n  Stripe:    {object}\n  warehouse: {}", row.object));
+        }
+    }
+    for (id, row) in ours.iter().filter(|(id, _)| !theirs.contains_key(*id)) {
+        let past = account.past(kind, id);
+        if kind == "event" && past.iter().any(|event| **event == row.object) {
+            continue; // Stripe no longer keeps it.
+        }
+        if !row.gone {
+            return Err(format!("{id} is gone, but not marked"));
+        }
+        let was = |object: &Value| flat(resource, object.clone()) == flat(resource, row.object.clone());
+        if !is_stub(&row.object) && !past.iter().any(|object| was(object)) {
+            return Err(format!("{id} is marked as gone, and shows what it never was: {}", row.object));
+        }
+    }
+    Ok(())
+}
+
+/// Customers who are gone, but whom others name, have a tombstone (trap 11).
+fn named_customers(account: &Account, warehouse: &Memory) -> Result<(), String> {
+    let ours = rows(warehouse, catalog::by_object("customer").unwrap())?;
+    let names = |kind: &&Kind| {
+        let table = catalog::by_object(kind.name).unwrap().table;
+        table.columns.iter().any(|column| column.name == "customer" && column.refers_to("customer"))
+    };
+    for kind in KINDS.iter().filter(|kind| kind.told).filter(names) {
+        for object in account.truth(kind.name).values() {
+            let Some(customer) = object["customer"].as_str() else { continue };
+            if !ours.contains_key(customer) {
+                return Err(format!("customer {customer} has no row, but {} names them", object["id"]));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rows(warehouse: &Memory, resource: &'static Resource) -> Result<BTreeMap<String, Row>, String> {
+    let mut nested = Vec::new();
+    for child in &resource.children {
+        nested.push(children(warehouse, child.table)?);
+    }
+    let stored = warehouse.rows(&schema(), resource.table);
+    let gone = marks(&stored);
+    let mut rows = BTreeMap::new();
+    for index in 0..stored.num_rows() {
+        let object = catalog::encode(resource.table, &stored, index).map_err(|error| error.to_string())?;
+        let id = object["id"].as_str().unwrap().to_owned();
+        let own = nested.iter_mut().map(|of| of.remove(&id).unwrap_or_default()).collect();
+        let object = uncut(resource, Value::Object(catalog::with_children(resource, object, own)));
+        let gone = gone.value(index);
+        let left = |nested: &Value| nested["data"].as_array().is_some_and(|data| !data.is_empty());
+        if gone && resource.children.iter().any(|child| left(&object[child.property])) {
+            return Err(format!("{id} is gone, but its children are not marked"));
+        }
+        if rows.insert(id.clone(), Row { object, gone }).is_some() {
+            return Err(format!("{id} is doubled"));
+        }
+    }
+    match nested.iter().find_map(|of| of.keys().next()) {
+        Some(parent) => Err(format!("{parent} has children, but no row")),
+        None => Ok(rows),
+    }
+}
+
+/// The children that are there, in order, by their parents.
+fn children(
+    warehouse: &Memory,
+    table: &'static Table,
+) -> Result<BTreeMap<String, Vec<Map<String, Value>>>, String> {
+    let stored = warehouse.rows(&schema(), table);
+    let parents = stored.column_by_name("_parent").unwrap().as_string::<i32>();
+    let places = stored.column_by_name("_position").unwrap().as_primitive::<Int64Type>();
+    let gone = marks(&stored);
+    let mut order: Vec<usize> = (0..stored.num_rows()).collect();
+    order.sort_by_key(|&row| (parents.value(row), places.value(row)));
+    let (mut by_parent, mut seen) = (BTreeMap::<String, Vec<_>>::new(), BTreeSet::new());
+    for row in order {
+        let child = catalog::encode(table, &stored, row).map_err(|error| error.to_string())?;
+        let parent = parents.value(row).to_owned();
+        if !seen.insert((parent.clone(), child["id"].to_string())) {
+            return Err(format!("{parent} has the child {} twice", child["id"]));
+        }
+        if !gone.value(row) {
+            by_parent.entry(parent).or_default().push(child);
+        }
+    }
+    Ok(by_parent)
+}
+
+fn marks(rows: &RecordBatch) -> BooleanArray {
+    rows.column_by_name("_deleted").unwrap().as_boolean().clone()
+}
+
+/// `has_more` of a nested list tells of the page it came in, not of the object. A list that has no table is kept as the
+/// object shows it, with its first ten.
+fn uncut(resource: &Resource, mut object: Value) -> Value {
+    let shown = kind_named(resource.table.object).and_then(|kind| Some(kind.nested.as_ref()?.property));
+    if let Some(property) =
+        shown.filter(|property| resource.children.iter().all(|child| child.property != *property))
+        && let Some(list) = object.get_mut(property).and_then(Value::as_object_mut)
+    {
+        list.remove("has_more");
+        list["data"].as_array_mut().unwrap().truncate(10);
+    }
+    for child in &resource.children {
+        if let Some(list) = object.get_mut(child.property).and_then(Value::as_object_mut) {
+            list.remove("has_more");
+        }
+    }
+    object
+}
+
+/// The object without its nested lists.
+fn flat(resource: &Resource, mut object: Value) -> Value {
+    for child in &resource.children {
+        object.as_object_mut().unwrap().remove(child.property);
+    }
+    object
+}
+
+/// What is known of an object that was never seen.
+fn is_stub(object: &Value) -> bool {
+    object["created"].is_null()
+}
