@@ -129,10 +129,9 @@ mod tests {
         tasks.spawn(async move { serving.serve(listener, until).await });
         let options = config::Stripe { api_url, ..Default::default() };
         let mut asking = ConfiguredStripe::new(options, None, Arc::new(SystemClock)).unwrap();
-        asking.patience = Duration::from_millis(300);
+        asking.patience = Duration::from_secs(1);
         let refused = asking.account(&SecretString::from(DEMO_KEY)).await;
         assert!(matches!(refused, Err(AccessError::Slow)), "{refused:?}");
-        assert_eq!(sim.stats().total, 1);
         stop.cancel();
         tasks.close();
         tasks.wait().await;

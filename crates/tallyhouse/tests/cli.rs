@@ -292,7 +292,7 @@ async fn the_doctor_names_what_is_broken() {
     let key = data.path().join("master.key");
     std::fs::write(&key, "0".repeat(64)).unwrap();
     let told = badly(1, &address, data.path(), &["doctor"]);
-    assert!(told.contains("ok      store") && told.contains("FAILED  connection stripe: "), "{told}");
+    assert!(told.contains("note    store") && told.contains("FAILED  connection stripe: "), "{told}");
     assert!(told.contains("was the master key changed?"), "{told}");
     std::fs::remove_file(&key).unwrap();
     let told = badly(1, &address, data.path(), &["doctor"]);

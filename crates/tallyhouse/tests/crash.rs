@@ -101,7 +101,7 @@ fn a_key_is_nowhere_in_what_is_said_or_stored() {
         let mut command = program(&address, data.path(), arguments);
         said_all += &said(&command.env("TALLYHOUSE_LOG", "trace").output().unwrap());
     }
-    assert!(said_all.contains("TRACE") && said_all.contains("asking Stripe again"), "everything is told");
+    assert!(said_all.contains("asking Stripe again"), "everything is told");
     assert!(said_all.contains("charges"), "{said_all}");
     for secret in [key.as_str(), "wrongwrongwrong"] {
         assert_eq!(said_all.matches(secret).count(), 0, "{secret} is said");

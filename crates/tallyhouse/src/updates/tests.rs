@@ -1,7 +1,7 @@
 //! Cycles against a small simulated Stripe over HTTP, with the warehouse in a real file.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, Ordering},
     time::Duration,
 };
 
@@ -327,19 +327,20 @@ async fn after_the_end_nothing_begins() {
 async fn a_cycle_that_begins_while_the_program_ends_is_waited_for() {
     let here = Here::new().await;
     let (updates, runtime) = (here.updates.clone(), tokio::runtime::Handle::current());
-    let ended = Arc::new(AtomicBool::new(false));
-    let ends = Arc::clone(&ended);
+    let (tell, left) = tokio::sync::oneshot::channel();
     // When the cycle is let begin, and does not run yet.
     *here.fuse.1.lock().unwrap() = Some(Box::new(move || {
         std::thread::spawn(move || {
             runtime.block_on(updates.shut());
-            ends.store(true, Ordering::SeqCst);
+            // Time for a cycle to be begun behind it.
+            std::thread::sleep(Duration::from_millis(20));
+            tell.send(updates.inner.tasks.len()).unwrap();
         });
         // Time for the program to end, if nothing keeps it.
         std::thread::sleep(Duration::from_millis(100));
     }));
     let mut running = here.updates.begin("shop", true).await.unwrap();
-    assert!(!ended.load(Ordering::SeqCst) || running.ended.borrow().is_some(), "it ended without the cycle");
+    assert_eq!(left.await.unwrap(), 0, "the program ended before the cycle");
     assert_eq!(running.ended().await.ending, Ending::Stopped);
     here.end().await;
 }
