@@ -34,6 +34,16 @@ pub struct List {
     pub walked: bool,
 }
 
+impl Place {
+    /// The name by which the list calls its parents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Path(name) | Self::Query(name) => name,
+        }
+    }
+}
+
 /// A version of Stripe's API. Each has its own events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {

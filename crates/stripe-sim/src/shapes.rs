@@ -170,14 +170,29 @@ impl Facts {
         usual.map(|(name, _)| name.as_str()).chain(other)
     }
 
+    /// What a kind has at a path, such as `computed.upfront.line_items`.
+    pub(crate) fn property(&self, kind: &str, path: &str) -> Option<&Property> {
+        let mut properties = self.properties(kind);
+        let mut names = path.split('.').peekable();
+        loop {
+            let name = names.next()?;
+            let found = properties.iter().find(|known| known.name == name)?;
+            if names.peek().is_none() {
+                return Some(found);
+            }
+            let Type::Record(inner) = &found.kind else { return None };
+            properties = inner;
+        }
+    }
+
     /// The list that a nested list of the kind shows the beginning of, and how it names the kind's object.
-    pub(crate) fn nested(&'static self, kind: &str, property: &str) -> Option<(&'static List, &'static str)> {
-        let found = self.properties(kind).iter().find(|known| known.name == property)?;
-        let Type::List(kinds) = &found.kind else { return None };
+    pub(crate) fn nested(&'static self, kind: &str, path: &str) -> Option<(&'static List, &'static str)> {
+        let Type::List(kinds) = &self.property(kind, path)?.kind else { return None };
+        let property = path.replace('.', "_");
         let last = kind.rsplit('.').next().unwrap_or(kind);
         let same = |list: &&List| list.objects == *kinds;
         let owned = |list: &&List| list.parent.as_ref().is_some_and(|parent| parent.kind == kind);
-        let own = |list: &&List| owned(list) && list.path.rsplit('/').next() == Some(property);
+        let own = |list: &&List| owned(list) && list.path.rsplit('/').next() == Some(&property);
         let lists = || self.lists.iter().chain(&self.aliases).filter(same);
         let child = lists().find(own).or_else(|| lists().find(owned));
         let by_parent = child.and_then(|list| Some((list, list.parent.as_ref()?.name.as_str())));

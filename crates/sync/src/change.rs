@@ -141,19 +141,26 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 
     /// After a walk over the list, or what was created from a second on, that began at `since`: reads again what it did
-    /// not meet, which is gone or hidden.
+    /// not meet, which is gone or hidden; only what has nothing in the column `without`, if that is given.
     pub(crate) async fn reread_untouched(
         &self,
         resource: &'static Resource,
         since_micros: i64,
         created_from: Option<i64>,
+        without: Option<&'static str>,
     ) -> Result<u64, SyncError> {
         let created_from = resource.list.created.zip(created_from);
         let (mut again, mut after) = (Again::default(), String::new());
         loop {
             let table = resource.table;
-            let asked =
-                Ids { age: Age::Before(since_micros), created_from, prefix: "", after, most: TOGETHER };
+            let asked = Ids {
+                age: Age::Before(since_micros),
+                created_from,
+                without,
+                prefix: "",
+                after,
+                most: TOGETHER,
+            };
             let ids = self.warehouse.ids(self.schema, table, asked).await?;
             let Some(last) = ids.last() else { break };
             after = last.clone();

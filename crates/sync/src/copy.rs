@@ -217,11 +217,13 @@ impl<W: Warehouse> Copy<'_, W> {
     ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
-        // What its own list does not show, a round over the parents may (see `rounds`).
         match self.walk {
             // Events that the walk did not meet are too old for Stripe to keep, not gone.
-            Walk::Again { began, from, .. } if self.resource.also.is_none() && !is_feed(table) => {
-                self.changes.reread_untouched(self.resource, began.as_of_micros, from).await?;
+            Walk::Again { began, from, .. } if !is_feed(table) => {
+                // What belongs to a parent is that one's to show (see `rounds`).
+                let parent =
+                    self.resource.also.and_then(|also| also.parent).map(|parent| parent.place.name());
+                self.changes.reread_untouched(self.resource, began.as_of_micros, from, parent).await?;
             }
             Walk::Again { .. } => {}
             Walk::First { .. } => self.seal().await?,

@@ -202,7 +202,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         let Some(table) = table(around.parent.table) else { return Ok(Vec::new()) };
         let age = round.since_micros.map_or(Age::Any, Age::Since);
         let (prefix, after) = (around.parent.ids, round.after.clone());
-        let asked = Ids { age, created_from: None, prefix, after, most };
+        let asked = Ids { age, created_from: None, without: None, prefix, after, most };
         Ok(self.changes.warehouse.ids(self.changes.schema, table, asked).await?)
     }
 
@@ -228,7 +228,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         let whole = round.since_micros.is_none();
         if whole && !around.resource.is_apart() {
             // What neither list showed is gone, or no parent's any more.
-            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None).await?;
+            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None, None).await?;
         }
         round.ended();
         let mut batch = Batch::of(self.changes.schema);

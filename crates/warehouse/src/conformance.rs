@@ -366,13 +366,23 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     assert_eq!(warehouse.stale(&name(), customers(), asked, 20).await.unwrap(), ["a", "e", "never seen"]);
     let asked = async |asked: Ids| warehouse.ids(&name(), customers(), asked).await.unwrap();
     let before = |created_from, after: &str, most| {
-        asked(Ids { age: Age::Before(20), created_from, prefix: "", after: after.to_owned(), most })
+        asked(Ids {
+            age: Age::Before(20),
+            created_from,
+            without: None,
+            prefix: "",
+            after: after.to_owned(),
+            most,
+        })
     };
     assert_eq!(before(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
     assert_eq!(before(None, "a", 1).await, ["d"]);
-    let any = Ids { age: Age::Any, created_from: None, prefix: "", after: String::new(), most: 10 };
+    let any =
+        Ids { age: Age::Any, created_from: None, without: None, prefix: "", after: String::new(), most: 10 };
     assert_eq!(asked(any.clone()).await, ["a", "b", "d", "e"]);
     assert_eq!(asked(Ids { age: Age::Since(19), ..any.clone() }).await, ["b", "e"]);
+    assert_eq!(asked(Ids { without: Some("balance"), ..any.clone() }).await, [""; 0]);
+    assert_eq!(asked(Ids { without: Some("name"), ..any.clone() }).await.len(), 4);
     assert_eq!(asked(Ids { prefix: "d", ..any }).await, ["d"]);
     let dated = |id, created: i64| {
         let mut row = row(id, 10);

@@ -31,6 +31,8 @@ pub struct Ids {
     pub age: Age,
     /// By this column they were created in this second or later; none for all, also those that do not say when.
     pub created_from: Option<(&'static str, i64)>,
+    /// In this column they have nothing; none for all.
+    pub without: Option<&'static str>,
     /// Their ids begin so.
     pub prefix: &'static str,
     /// Their ids come after this one.

@@ -114,7 +114,7 @@ impl Warehouse for Memory {
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        Ids { age, created_from, prefix, after, most }: Ids,
+        Ids { age, created_from, without, prefix, after, most }: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
         let within = |row: &Row| created_from.is_none_or(|(column, from)| second(row, column) >= Some(from));
@@ -123,7 +123,11 @@ impl Warehouse for Memory {
             Age::Before(micros) => row.as_of < micros,
             Age::Since(micros) => row.as_of >= micros,
         };
-        let asked = |row: &Row| shown(row) && !is_tombstone(row) && within(row);
+        let bare = |row: &Row| {
+            let value = |column| row.slice.column_by_name(column).is_none_or(|column| column.is_null(0));
+            without.is_none_or(value)
+        };
+        let asked = |row: &Row| shown(row) && !is_tombstone(row) && within(row) && bare(row);
         let held = state.table(schema, table)?.iter();
         let named =
             held.filter(|(id, rows)| **id > after && id.starts_with(prefix) && rows.iter().any(asked));

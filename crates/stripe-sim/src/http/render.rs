@@ -27,7 +27,7 @@ impl Sim {
                 let mut value = object.into_value();
                 cut(&mut value);
                 for path in expand {
-                    self.expand(&mut value, path)?;
+                    self.expand(&mut value, path, None)?;
                 }
                 push(out, &value);
             }
@@ -35,18 +35,28 @@ impl Sim {
         Ok(())
     }
 
-    fn expand(&self, value: &mut Value, path: &[String]) -> Result<(), ApiError> {
+    /// Expands what `path` leads to. `within` is the object that `value` is a part of, and where in it.
+    fn expand(&self, value: &mut Value, path: &[String], within: Option<Part<'_>>) -> Result<(), ApiError> {
         let Some((step, rest)) = path.split_first() else { return Ok(()) };
         if let Value::Array(items) = value {
-            return items.iter_mut().try_for_each(|item| self.expand(item, path));
+            return items.iter_mut().try_for_each(|item| self.expand(item, path, None));
         }
         let Value::Object(object) = value else { return Ok(()) };
+        let (kind, id) = (text(object, "object"), text(object, "id"));
+        let within = match (&kind, &id, within) {
+            (Some(kind), Some(id), _) => Some(Part { kind, id, path: step.clone() }),
+            (_, _, Some(part)) => Some(Part { path: format!("{}.{step}", part.path), ..part }),
+            (_, _, None) => None,
+        };
         if object.get("object").and_then(Value::as_str) == Some("event") {
             return Err(not_expandable(step));
         }
         if !object.contains_key(step) {
-            let list = self.includable(object, step).ok_or_else(|| not_expandable(step))?;
-            object.insert(step.clone(), list);
+            match within.as_ref().and_then(|part| self.includable(part)) {
+                Some(list) => drop(object.insert(step.clone(), list)),
+                None if within.as_ref().is_some_and(Part::is_known) => return Ok(()),
+                None => return Err(not_expandable(step)),
+            }
         }
         let Some(member) = object.get_mut(step) else { return Ok(()) };
         if let Some(id) = member.as_str() {
@@ -58,14 +68,13 @@ impl Sim {
                 }
             }
         }
-        self.expand(member, rest)
+        self.expand(member, rest, within)
     }
 
     /// A list that an object shows only when asked to.
-    fn includable(&self, object: &Map<String, Value>, property: &str) -> Option<Value> {
-        let own = object.get("object").and_then(Value::as_str)?;
-        let id = object.get("id").and_then(Value::as_str)?;
-        let (list, name) = FACTS.nested(own, property)?;
+    fn includable(&self, part: &Part<'_>) -> Option<Value> {
+        let id = part.id;
+        let (list, name) = FACTS.nested(part.kind, &part.path)?;
         let scan = Scan {
             list: list.holder().to_owned(),
             kind: list.kind().to_owned(),
@@ -92,6 +101,25 @@ impl Sim {
             (kind, Found::Deleted) => Some(stub(kind, id)),
         }
     }
+}
+
+/// A place in an object, such as `computed.upfront`.
+#[derive(Clone)]
+struct Part<'a> {
+    kind: &'a str,
+    id: &'a str,
+    path: String,
+}
+
+impl Part<'_> {
+    /// Whether objects of the kind can have something there, though this one may not.
+    fn is_known(&self) -> bool {
+        FACTS.property(self.kind, &self.path).is_some()
+    }
+}
+
+fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
+    object.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
 /// What is left of a deleted object.

@@ -22,7 +22,7 @@ fn method(number: i64) -> Value {
 impl Copied {
     /// A cycle after so many more hours.
     async fn cycle_after(&self, hours: i64) {
-        self.clock.0.fetch_add(hours * HOUR * 1000, Ordering::Relaxed);
+        self.world.age.fetch_add(hours * HOUR, Ordering::Relaxed);
         self.cycle().await;
     }
 
