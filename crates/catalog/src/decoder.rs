@@ -6,8 +6,8 @@ use arrow_array::RecordBatch;
 use serde_json::value::RawValue;
 
 use crate::{
-    Child, Resource, Table,
-    object::{ListOf, Object, text},
+    Child, Paging, Resource, Table, date_time,
+    object::{ListOf, Object, PageOf, text},
     row::{Misfit, Place, Rows},
 };
 
@@ -35,6 +35,8 @@ pub struct Page {
     pub keys: Vec<Key>,
     /// Stripe says that the list goes on.
     pub has_more: bool,
+    /// Where it goes on, as API v2 says it: path and query (trap 6).
+    pub next: Option<String>,
     /// Nested lists that were cut.
     pub incomplete: Vec<Incomplete>,
 }
@@ -148,8 +150,9 @@ impl Decoder {
         as_of_micros: i64,
         skip: &HashSet<String>,
     ) -> Result<Page, DecodeError> {
-        let (objects, has_more) = list(body, "a list page")?;
-        let mut page = Page { keys: Vec::with_capacity(objects.len()), has_more, incomplete: Vec::new() };
+        let Elements { objects, has_more, next } = self.elements(body)?;
+        let keys = Vec::with_capacity(objects.len());
+        let mut page = Page { keys, has_more, next, incomplete: Vec::new() };
         for element in objects {
             let Some((key, object)) = self.identified(self.resource.table.name, element) else { continue };
             if is_deleted(&object) {
@@ -161,6 +164,32 @@ impl Decoder {
             page.keys.push(key);
         }
         Ok(page)
+    }
+
+    /// Decodes a page of the list that one parent has, whose first object takes `position` (see
+    /// [`Resource::is_apart`]).
+    ///
+    /// # Errors
+    /// When the body is no list page; then no row was added.
+    pub fn page_of(
+        &mut self,
+        parent: &str,
+        position: i64,
+        body: &[u8],
+        as_of_micros: i64,
+    ) -> Result<Page, DecodeError> {
+        let Elements { objects, has_more, next } = self.elements(body)?;
+        let mut keys = Vec::with_capacity(objects.len());
+        let mut place = Place { parent, position };
+        for element in objects {
+            let table = self.resource.table.name;
+            let Some((key, object)) = self.identified(table, element) else { continue };
+            let misfits = self.rows.append(&object, &[], Some(place), as_of_micros);
+            self.note(table, &key.id, misfits);
+            keys.push(key);
+            place.position = place.position.saturating_add(1);
+        }
+        Ok(Page { keys, has_more, next, incomplete: Vec::new() })
     }
 
     /// Decodes one object as it is retrieved.
@@ -189,10 +218,10 @@ impl Decoder {
         body: &[u8],
         as_of_micros: i64,
     ) -> Result<Page, DecodeError> {
-        let (objects, has_more) = list(body, "a nested list page")?;
+        let Elements { objects, has_more, next } = list(body, "a nested list page")?;
         let first = Place { parent: &at.parent, position: at.position };
         let keys = self.append_children(at.child, first, objects, as_of_micros);
-        Ok(Page { keys, has_more, incomplete: Vec::new() })
+        Ok(Page { keys, has_more, next, incomplete: Vec::new() })
     }
 
     /// Rows of the resource itself decoded so far.
@@ -210,13 +239,21 @@ impl Decoder {
         }
     }
 
+    fn elements<'a>(&self, body: &'a [u8]) -> Result<Elements<'a>, DecodeError> {
+        match self.resource.list.paging {
+            Paging::Page => page(body),
+            Paging::After | Paging::Whole => list(body, "a list page"),
+        }
+    }
+
     fn append(&mut self, id: &str, object: &Object<'_>, as_of_micros: i64) -> Vec<Incomplete> {
         let mut incomplete = Vec::new();
         let mut replaced = Vec::new();
         for (index, child) in self.resource.children.iter().enumerate() {
-            let Some(raw) = object.get(child.property) else { continue };
-            let Some((envelope, objects, has_more)) = nested(raw) else { continue };
-            replaced.push((child.property, envelope));
+            let (property, inner) = child.property.split_once('.').unwrap_or((child.property, ""));
+            let Some(raw) = object.get(property) else { continue };
+            let Some((text, objects, has_more)) = nested(raw, inner) else { continue };
+            replaced.push((property, text));
             let keys = self.append_children(index, Place { parent: id, position: 0 }, objects, as_of_micros);
             let last = keys.last().map(|key| key.id.clone());
             if has_more && last.is_none() {
@@ -277,7 +314,8 @@ impl Decoder {
         let reason = match element {
             Element::Object(object) => match id_of(&object) {
                 Some(id) => {
-                    let created = object.get("created").and_then(|raw| raw.get().parse().ok());
+                    let created = self.resource.list.created.unwrap_or("created");
+                    let created = object.get(created).and_then(|raw| second(raw.get()));
                     return Some((Key { id, created }, object));
                 }
                 None => Reject::whole(table, None, "an object without id", &object),
@@ -295,12 +333,15 @@ impl Decoder {
     }
 
     fn note(&mut self, table: &'static str, id: &str, misfits: Vec<Misfit>) {
-        self.rejects.extend(misfits.into_iter().map(|Misfit { column, raw }| Reject {
-            table,
-            id: Some(id.to_owned()),
-            pointer: format!("/{column}"),
-            reason: "the value does not fit the column; it is kept in _extra".to_owned(),
-            raw,
+        self.rejects.extend(misfits.into_iter().map(|Misfit { property, raw, is_kept }| {
+            let reason = match is_kept {
+                true => "the value does not fit the column; it is kept in _extra",
+                false => {
+                    "the value has half of a surrogate pair, which no database takes; it is kept only here"
+                }
+            };
+            let (id, pointer) = (Some(id.to_owned()), format!("/{property}"));
+            Reject { table, id, pointer, reason: reason.to_owned(), raw }
         }));
     }
 }
@@ -336,9 +377,7 @@ impl Reject {
     }
 
     fn whole(table: &'static str, id: Option<String>, reason: &str, object: &Object<'_>) -> Self {
-        let properties =
-            object.0.iter().map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));
-        let raw = format!("{{{}}}", properties.collect::<Vec<_>>().join(","));
+        let raw = written(object.0.iter().map(|(name, raw)| (name.0.as_ref(), raw.get())));
         Self { table, id, pointer: String::new(), reason: reason.to_owned(), raw }
     }
 }
@@ -349,17 +388,33 @@ enum Element<'a> {
     Other(&'a RawValue),
 }
 
+/// What a page of a list holds.
+struct Elements<'a> {
+    objects: Vec<Element<'a>>,
+    has_more: bool,
+    next: Option<String>,
+}
+
 /// A list's elements. The fast way takes all for objects; the other finds those that are none.
-fn list<'a>(body: &'a [u8], what: &'static str) -> Result<(Vec<Element<'a>>, bool), DecodeError> {
+fn list<'a>(body: &'a [u8], what: &'static str) -> Result<Elements<'a>, DecodeError> {
     let wrong = |source| DecodeError { what, source };
-    match serde_json::from_slice::<ListOf<Object<'a>>>(body) {
-        Ok(list) => Ok((list.data.into_iter().map(Element::Object).collect(), list.has_more)),
+    let (objects, has_more) = match serde_json::from_slice::<ListOf<Object<'a>>>(body) {
+        Ok(list) => (list.data.into_iter().map(Element::Object).collect(), list.has_more),
         Err(error) if error.is_data() => {
             let list: ListOf<&'a RawValue> = serde_json::from_slice(body).map_err(wrong)?;
-            Ok((list.data.into_iter().map(element).collect(), list.has_more))
+            (list.data.into_iter().map(element).collect(), list.has_more)
         }
-        Err(error) => Err(wrong(error)),
-    }
+        Err(error) => return Err(wrong(error)),
+    };
+    Ok(Elements { objects, has_more, next: None })
+}
+
+/// The elements of a page as API v2 sends it (trap 6).
+fn page(body: &[u8]) -> Result<Elements<'_>, DecodeError> {
+    let page: PageOf<&RawValue> =
+        serde_json::from_slice(body).map_err(|source| DecodeError { what: "a list page", source })?;
+    let objects = page.data.into_iter().map(element).collect();
+    Ok(Elements { objects, has_more: page.next_page_url.is_some(), next: page.next_page_url })
 }
 
 fn element(raw: &RawValue) -> Element<'_> {
@@ -369,16 +424,36 @@ fn element(raw: &RawValue) -> Element<'_> {
     }
 }
 
-/// A nested list as its envelope without `data`, its elements and `has_more`; none when it is no list.
-fn nested(raw: &RawValue) -> Option<(String, Vec<Element<'_>>, bool)> {
-    let envelope: Object<'_> = serde_json::from_str(raw.get()).ok()?;
-    envelope.get("object").filter(|raw| raw.get() == "\"list\"")?;
-    let data: Vec<&RawValue> = serde_json::from_str(envelope.get("data")?.get()).ok()?;
-    let kept = envelope.0.iter().filter(|(name, _)| name.0 != "data");
-    let kept = kept.map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name.0.as_ref())));
-    let text = format!("{{{}}}", kept.collect::<Vec<_>>().join(","));
-    let has_more = envelope.get("has_more").is_some_and(|raw| raw.get() == "true");
+/// A list at `path` within a value: the value without the list's `data`, the list's elements and its `has_more`; none
+/// when there is no list.
+fn nested<'a>(raw: &'a RawValue, path: &str) -> Option<(String, Vec<Element<'a>>, bool)> {
+    let object: Object<'_> = serde_json::from_str(raw.get()).ok()?;
+    if !path.is_empty() {
+        let (property, inner) = path.split_once('.').unwrap_or((path, ""));
+        let (text, elements, has_more) = nested(object.get(property)?, inner)?;
+        let changed = object.0.iter().map(|(name, raw)| match name.0.as_ref() {
+            name if name == property => (name, text.as_str()),
+            name => (name, raw.get()),
+        });
+        return Some((written(changed), elements, has_more));
+    }
+    object.get("object").filter(|raw| raw.get() == "\"list\"")?;
+    let data: Vec<&RawValue> = serde_json::from_str(object.get("data")?.get()).ok()?;
+    let kept = object.0.iter().filter(|(name, _)| name.0 != "data");
+    let text = written(kept.map(|(name, raw)| (name.0.as_ref(), raw.get())));
+    let has_more = object.get("has_more").is_some_and(|raw| raw.get() == "true");
     Some((text, data.into_iter().map(element).collect(), has_more))
+}
+
+/// Properties as the text of an object.
+fn written<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let properties = properties.map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name)));
+    format!("{{{}}}", properties.collect::<Vec<_>>().join(","))
+}
+
+/// Seconds as v1 writes them, or a moment as v2 does.
+fn second(raw: &str) -> Option<i64> {
+    raw.parse().ok().or_else(|| Some(date_time::micros(&text(raw)?)?.div_euclid(1_000_000)))
 }
 
 fn id_of(object: &Object<'_>) -> Option<String> {

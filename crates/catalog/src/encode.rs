@@ -63,7 +63,10 @@ pub fn with_children(
     children: Vec<Vec<Map<String, Value>>>,
 ) -> Map<String, Value> {
     for (child, rows) in resource.children.iter().zip(children) {
-        if let Some(Value::Object(list)) = parent.get_mut(child.property)
+        let (property, inner) = child.property.split_once('.').unwrap_or((child.property, ""));
+        let pointer = inner.split('.').filter(|name| !name.is_empty()).map(|name| format!("/{name}"));
+        if let Some(value) = parent.get_mut(property)
+            && let Some(Value::Object(list)) = value.pointer_mut(&pointer.collect::<String>())
             && list.get("object").is_some_and(|object| object == "list")
         {
             list.entry("data").or_insert_with(|| rows.into_iter().map(Value::Object).collect());

@@ -19,6 +19,6 @@ mod table;
 
 pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject, row};
 pub use encode::{EncodeError, encode, with_children};
-pub use list::{List, Paging, Parent, Place, lists};
-pub use resource::{Child, Resource, by_object, resource, resources, tables};
+pub use list::{Api, List, Paging, Parent, Place, Shown, lists};
+pub use resource::{Child, Resource, by_object, resource, resource_with, resources, tables};
 pub use table::{Column, Kind, Table, schema};

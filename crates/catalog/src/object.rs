@@ -25,6 +25,15 @@ pub(crate) struct ListOf<T> {
     pub(crate) has_more: bool,
 }
 
+/// A list as API v2 sends it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PageOf<T> {
+    pub(crate) data: Vec<T>,
+    /// Null at the end, but never left out: see [`ListOf::has_more`].
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) next_page_url: Option<String>,
+}
+
 impl<'a> Object<'a> {
     /// The last value under `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::{List, Paging, Place, Table, lists};
+use crate::{List, Parent, Place, Shown, Table, lists};
 
 /// A resource that is copied, and how it is asked for.
 #[derive(Debug)]
@@ -13,12 +13,16 @@ pub struct Resource {
     pub list: &'static List,
     /// Nested lists that have a table of their own.
     pub children: Vec<Child>,
+    /// What its objects are asked to expand, lest `children` are not shown.
+    pub expand: Vec<&'static str>,
+    /// A list that shows more of its objects, for one parent each (trap 10).
+    pub also: Option<&'static List>,
 }
 
 /// A nested list that has a table of its own.
 #[derive(Debug)]
 pub struct Child {
-    /// The parent's property, "lines".
+    /// The parent's property, "lines"; dots lead into nested objects.
     pub property: &'static str,
     /// Where the rows rest, with `_parent` and `_position`.
     pub table: &'static Table,
@@ -52,17 +56,56 @@ static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
 });
 static ALL: LazyLock<Vec<&'static Resource>> = LazyLock::new(|| RESOURCES.iter().collect());
 
-/// The account's own lists of API v1. Those of one parent each, and those of v2, are not copied yet.
+/// Every list but those that come along with their parents, and those that show more of a table that has its own list.
 fn is_copied(list: &List) -> bool {
-    list.walked && list.parent.is_none() && list.paging != Paging::Page
+    let apart = list.parent.is_none_or(|parent| parent.shown == Shown::Apart);
+    list.walked && apart && !is_also(list)
+}
+
+fn is_also(list: &List) -> bool {
+    list.parent.is_some()
+        && lists().iter().any(|own| own.parent.is_none() && own.table.name == list.table.name)
 }
 
 fn made(list: &'static List) -> Resource {
-    let children = lists().iter().filter_map(|child| {
+    let of_parent = |child: &'static List| {
         let parent = child.parent.filter(|parent| parent.table == list.table.name)?;
-        Some(Child { property: parent.shown?, table: child.table, list: child, place: parent.place })
-    });
-    Resource { table: list.table, list, children: children.collect() }
+        Some((child, parent))
+    };
+    let shown = || lists().iter().filter_map(of_parent).filter(|(child, _)| child.walked);
+    let child = |(child, parent): (&'static List, Parent)| {
+        let property = parent.shown.property()?;
+        Some(Child { property, table: child.table, list: child, place: parent.place })
+    };
+    let expanded = |(_, parent): (&'static List, Parent)| match parent.shown {
+        Shown::Expanded(property) => Some(property),
+        Shown::Apart | Shown::Always(_) => None,
+    };
+    let also = lists().iter().find(|also| is_also(also) && also.table.name == list.table.name);
+    Resource {
+        table: list.table,
+        list,
+        children: shown().filter_map(child).collect(),
+        expand: shown().filter_map(expanded).collect(),
+        also: also.filter(|_| list.parent.is_none()),
+    }
+}
+
+impl Resource {
+    /// Whether every object belongs to one of another table, which must be asked for its own: its rows have a `_parent`.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.list.parent.is_some()
+    }
+
+    /// The tables whose rows belong to rows of this one.
+    pub fn belongings(&self) -> impl Iterator<Item = &'static Table> {
+        let of_this = |apart: &&'static Resource| {
+            apart.list.parent.is_some_and(|parent| parent.table == self.table.name)
+        };
+        let apart = ALL.iter().copied().filter(of_this).map(|apart| apart.table);
+        self.children.iter().map(|child| child.table).chain(apart)
+    }
 }
 
 /// The resources that are copied, those first that people look for first.
@@ -83,8 +126,16 @@ pub fn resource(table: &str) -> Option<&'static Resource> {
     ALL.iter().copied().find(|resource| resource.table.name == table)
 }
 
-/// The resource of objects that call themselves `object`, "charge".
+/// The resource whose objects, or those of a nested list, rest in `table`.
+#[must_use]
+pub fn resource_with(table: &str) -> Option<&'static Resource> {
+    let children =
+        |resource: &&'static Resource| resource.children.iter().any(|child| child.table.name == table);
+    resource(table).or_else(|| ALL.iter().copied().find(children))
+}
+
+/// The resource of objects that call themselves `object`, "charge", and can be asked for by their id alone.
 #[must_use]
 pub fn by_object(object: &str) -> Option<&'static Resource> {
-    ALL.iter().copied().find(|resource| resource.table.object == object)
+    ALL.iter().copied().find(|resource| resource.table.object == object && !resource.is_apart())
 }

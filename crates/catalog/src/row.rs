@@ -22,11 +22,13 @@ pub(crate) struct Place<'a> {
     pub(crate) position: i64,
 }
 
-/// A value that did not fit its column. It is kept in `_extra`.
+/// A value that did not fit its column. It is kept in `_extra`, unless it is no valid Unicode.
 #[derive(Debug)]
 pub(crate) struct Misfit {
-    pub(crate) column: &'static str,
+    pub(crate) property: String,
     pub(crate) raw: String,
+    /// Whether `_extra` has it.
+    pub(crate) is_kept: bool,
 }
 
 /// Columns of one table; every appended row lengthens all of them by one.
@@ -90,6 +92,7 @@ impl Rows {
     ) -> Vec<Misfit> {
         let mut slots: Vec<Option<&RawValue>> = vec![None; self.columns.len()];
         let mut extra = Extra::default();
+        let mut misfits = Vec::new();
         let mut called = None;
         for (place, (name, raw)) in object.0.iter().enumerate() {
             let name = name.0.as_ref();
@@ -100,13 +103,13 @@ impl Rows {
                     }
                 }
                 None if name == "object" => called = Some(*raw),
-                None => extra.push(name, raw.get()),
+                None => misfits.extend(extra.push(name, raw.get())),
             }
         }
         if let Some(raw) = called.filter(|raw| text(raw.get()).as_deref() != Some(self.table.object)) {
-            extra.push("object", raw.get());
+            misfits.extend(extra.push("object", raw.get()));
         }
-        let misfits = self.append_slots(&slots, replaced, &mut extra);
+        misfits.extend(self.append_slots(&slots, replaced, &mut extra));
         let missing = self.table.columns.iter().zip(&slots).filter(|(_, slot)| slot.is_none());
         // Where several kinds rest together, what they call themselves is a column.
         let uncalled = !self.table.object.is_empty() && called.is_none();
@@ -166,10 +169,11 @@ impl Rows {
             let raw = instead.or_else(|| slot.map(RawValue::get));
             match builder.append(raw) {
                 Fit::Whole => {}
-                Fit::KeptAside => extra.push(column.name, raw.unwrap_or("null")),
+                Fit::KeptAside => misfits.extend(extra.push(column.name, raw.unwrap_or("null"))),
                 Fit::Misfit => {
-                    extra.push(column.name, raw.unwrap_or("null"));
-                    misfits.push(Misfit { column: column.name, raw: raw.unwrap_or("null").to_owned() });
+                    let raw = raw.unwrap_or("null");
+                    let is_kept = extra.push(column.name, raw).is_none();
+                    misfits.push(Misfit { property: column.name.to_owned(), raw: raw.to_owned(), is_kept });
                 }
             }
         }
@@ -215,7 +219,9 @@ impl Builder {
         let raw = raw.filter(|raw| *raw != "null");
         match self {
             Self::Text(builder) => append(raw, text, |value| builder.append_option(value)),
-            Self::Json(builder) => append(raw, Some, |value| builder.append_option(value)),
+            Self::Json(builder) => {
+                append(raw, |raw| is_unicode(raw).then_some(raw), |value| builder.append_option(value))
+            }
             Self::Boolean(builder) => {
                 append(raw, |raw| raw.parse::<bool>().ok(), |value| builder.append_option(value))
             }
@@ -253,6 +259,13 @@ fn append<'a, T>(
     let fit = if raw.is_some() && value.is_none() { Fit::Misfit } else { Fit::Whole };
     put(value);
     fit
+}
+
+/// Whether the text of a JSON value has no half of a surrogate pair by itself: no database takes that.
+fn is_unicode(raw: &str) -> bool {
+    let escaped =
+        ["\\ud", "\\uD"].iter().any(|half| memchr::memmem::find(raw.as_bytes(), half.as_bytes()).is_some());
+    !escaped || serde_json::from_str::<serde_json::Value>(raw).is_ok()
 }
 
 /// An id, or the id of an object that was expanded in its place.
@@ -311,11 +324,16 @@ fn append_date_time(builder: &mut TimestampMicrosecondBuilder, raw: Option<&str>
 struct Extra(String);
 
 impl Extra {
-    fn push(&mut self, name: &str, raw: &str) {
+    /// Keeps a value, or gives it back when it is no valid Unicode.
+    fn push(&mut self, name: &str, raw: &str) -> Option<Misfit> {
+        if !is_unicode(raw) {
+            return Some(Misfit { property: name.to_owned(), raw: raw.to_owned(), is_kept: false });
+        }
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         self.0.push_str(&serde_json::Value::from(name).to_string());
         self.0.push(':');
         self.0.push_str(raw);
+        None
     }
 
     fn finish(mut self) -> Option<String> {

@@ -131,8 +131,11 @@ pub fn schema(table: &Table) -> SchemaRef {
 }
 
 pub(crate) fn is_child(table: &Table) -> bool {
-    let mut children = crate::resources().iter().flat_map(|resource| &resource.children);
-    children.any(|child| child.table.name == table.name)
+    let belongs = |resource: &&crate::Resource| {
+        (resource.is_apart() && resource.table.name == table.name)
+            || resource.children.iter().any(|child| child.table.name == table.name)
+    };
+    crate::resources().iter().any(|resource| belongs(resource))
 }
 
 fn moment() -> DataType {

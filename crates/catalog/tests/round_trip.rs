@@ -28,7 +28,10 @@ fn back(resource: &'static Resource, decoded: &catalog::Decoded) -> Map<String, 
 }
 
 fn there_and_back(object: &Value) -> Value {
-    let resource = by_object(object["object"].as_str().unwrap()).unwrap();
+    as_row(by_object(object["object"].as_str().unwrap()).unwrap(), object)
+}
+
+fn as_row(resource: &'static Resource, object: &Value) -> Value {
     let (decoded, _) = decode(resource, object);
     Value::Object(back(resource, &decoded))
 }
@@ -228,6 +231,60 @@ fn trap_11_a_deleted_stub_in_a_list_is_no_row() {
 }
 
 #[test]
+fn trap_12_nested_lists_within_nested_objects_have_their_rows() {
+    let list = |more: bool| json!({ "object": "list", "data": [{ "id": "li_1", "object": "item" }], "has_more": more, "url": "/v1/x" });
+    let quote = json!({
+        "id": "qt_1", "object": "quote", "line_items": list(false),
+        "computed": { "recurring": null, "upfront": { "amount_total": 5, "line_items": list(true) } },
+    });
+    let (decoded, one) = decode(by_object("quote").unwrap(), &quote);
+    assert_eq!(decoded.nested.iter().map(|nested| nested.rows.num_rows()).sum::<usize>(), 2);
+    let One::Row { incomplete } = one else { panic!("{one:?}") };
+    assert_eq!(incomplete.len(), 1);
+    let cut = &decoded.nested[incomplete[0].child];
+    assert_eq!(cut.child.property, "computed.upfront.line_items");
+    assert_eq!(there_and_back(&quote), quote);
+    // Not expanded, or null: it says nothing about the children.
+    let bare = json!({ "id": "qt_1", "object": "quote", "computed": { "recurring": null, "upfront": null } });
+    let (decoded, _) = decode(by_object("quote").unwrap(), &bare);
+    assert!(decoded.nested.iter().all(|nested| nested.parents.is_empty()));
+    assert_eq!(there_and_back(&bare), bare);
+}
+
+#[test]
+fn trap_6_a_page_of_api_v2_says_where_it_goes_on() {
+    let accounts = || Decoder::new(by_object("v2.core.account").unwrap());
+    let body = br#"{"data":[{"id":"acct_1","object":"v2.core.account","created":"2026-10-28T12:00:00.500Z"}],"next_page_url":"/v2/core/accounts?page=x"}"#;
+    let page = accounts().page(body, 0, &HashSet::new()).unwrap();
+    assert_eq!((page.has_more, page.next.as_deref()), (true, Some("/v2/core/accounts?page=x")));
+    assert_eq!(page.keys[0].created, Some(1_793_188_800));
+    let last = accounts().page(br#"{"data":[],"next_page_url":null}"#, 0, &HashSet::new()).unwrap();
+    assert!(!last.has_more);
+    let wrong = accounts().page(br#"{"data":[],"has_more":false}"#, 0, &HashSet::new()).unwrap_err();
+    assert!(!wrong.is_syntax(), "a page that does not say whether it is the last is none");
+}
+
+#[test]
+fn trap_25_half_a_surrogate_pair_is_kept_aside_whole() {
+    let body = br#"{"id":"cus_1","object":"customer","name":"\ud83d","metadata":{"a":"\uD800"},"new":["\udead"],"email":"\ud83d\ude00"}"#;
+    let mut decoder = Decoder::new(by_object("customer").unwrap());
+    decoder.object(body, 0).unwrap();
+    let decoded = decoder.finish();
+    let object = encode(by_object("customer").unwrap().table, &decoded.rows, 0).unwrap();
+    assert_eq!(
+        (&object["email"], &object["name"], &object["metadata"]),
+        (&json!("😀"), &Value::Null, &Value::Null)
+    );
+    let mut kept: Vec<_> =
+        decoded.rejects.iter().map(|reject| (reject.pointer.as_str(), reject.raw.as_str())).collect();
+    kept.sort_unstable();
+    assert_eq!(
+        kept,
+        [("/metadata", r#"{"a":"\uD800"}"#), ("/name", r#""\ud83d""#), ("/new", r#"["\udead"]"#)]
+    );
+}
+
+#[test]
 fn a_page_that_does_not_say_whether_it_is_the_last_is_none() {
     let mut decoder = Decoder::new(by_object("charge").unwrap());
     let wrong = decoder.page(br#"{"data":[{"id":"ch_1"}]}"#, 0, &HashSet::new()).unwrap_err();
@@ -258,7 +315,7 @@ proptest! {
     /// Whatever stands under whichever name comes back, and the columns stay in step.
     #[test]
     fn any_object_comes_back(values in prop::collection::vec(any_json(), 60), extra in any_json()) {
-        for resource in catalog::resources() {
+        for resource in catalog::resources().iter().filter(|resource| !resource.is_apart()) {
             let mut object = Map::new();
             for (column, value) in resource.table.columns.iter().zip(&values) {
                 object.insert(column.name.to_owned(), value.clone());
@@ -268,7 +325,7 @@ proptest! {
             object.insert("id".to_owned(), "x_1".into());
             object.remove("deleted");
             let object = Value::Object(object);
-            let back = there_and_back(&object);
+            let back = as_row(resource, &object);
             for (name, value) in object.as_object().unwrap() {
                 prop_assert_eq!(&back[name], value, "{} of {}", name, resource.table.name);
             }

@@ -41,6 +41,7 @@ def main():
     words = described(tools / "tables.tsv", tables)
     for table, objects in tables.items():
         columns = columns_of(sdk, table, objects, exceptions)
+        check_dates(table, columns, lists)
         (out / f"{table}.rs").write_text(banner + render_table(table, words[table], objects, columns))
     (out / "lists.rs").write_text(banner + render_lists(lists))
     names = sorted(tables)
@@ -69,7 +70,7 @@ def describe(listing, exceptions):
         "path": listing.path,
         "table": exceptions.value("table", listing.path) or table_name(listing.path),
         "objects": listing.objects,
-        "created": listing.created and not v2,
+        "created": listing.created and (exceptions.value("dated", listing.path) or "created"),
         "paging": paging,
         "params": params,
         "again": exceptions.value("again", listing.path),
@@ -78,6 +79,10 @@ def describe(listing, exceptions):
         "filters": sorted(set(listing.params) - {"created", "ending_before", "expand", "limit", "page", "starting_after", "include"}),
         "never": exceptions.value("never", listing.path) is not None,
         "shown": exceptions.value("shown", listing.path),
+        "expanded": exceptions.value("expanded", listing.path),
+        "ids": exceptions.value("ids", listing.path),
+        "include": [name for text in exceptions.values("include", listing.path) for name in text.split(",")],
+        "thin": "include" not in listing.params,
         "retrieve": retrieve_path(listing.retrieve),
     }
 
@@ -150,6 +155,14 @@ def columns_of(sdk, table, objects, exceptions):
     return sorted(columns.items(), key=lambda column: (first.get(column[0], 2), column[0]))
 
 
+def check_dates(table, columns, lists):
+    """A list that can be asked by time must show when its objects were created."""
+    names = {name for name, _ in columns}
+    for each in lists:
+        if each["table"] == table and each["created"] not in (False, "-") and each["created"] not in names:
+            sys.exit(f"{each['path']}: its objects have no {each['created']}; say `dated`")
+
+
 def kind_of(prop, annotation, doc, v2, objects):
     if prop == "id":
         return "Id"
@@ -185,7 +198,7 @@ def render_lists(lists):
     tables = sorted({each["table"] for each in lists})
     uses = "".join(f"use super::{table}::{table.upper()};\n" for table in tables)
     entries = "".join(render_list(each) for each in lists)
-    return (f"{uses}use crate::{{List, Paging, Parent, Place}};\n\n/// Every list, those of v2 last.\n"
+    return (f"{uses}use crate::{{List, Paging, Parent, Place, Shown}};\n\n/// Every list, those of v2 last.\n"
             f"pub(crate) static LISTS: [List; {len(lists)}] = [\n{entries}];\n")
 
 
@@ -199,22 +212,26 @@ def render_list(each):
     fields = [f'table: &{each["table"].upper()}']
     if each["parent"]:
         table, name, in_path = each["parent"]
-        shown = f'Some("{each["shown"]}")' if each["shown"] else "None"
-        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown} }})')
+        shown = next((f'Shown::{kind.capitalize()}("{each[kind]}")' for kind in ("shown", "expanded") if each[kind]), "Shown::Apart")
+        shown = shown.replace("Shown::Shown", "Shown::Always")
+        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown}, ids: "{each["ids"] or ""}" }})')
     if each["params"]:
         fields.append(f'params: {pairs(each["params"].items())}')
     if each["again"]:
         fields.append(f'again: {pairs([each["again"].split("=", 1)])}')
     if each["retrieve"]:
         fields.append(f'retrieve: Some("{each["retrieve"]}")')
-    if each["created"]:
-        fields.append("created: true")
+    if each["created"] not in (False, "-"):
+        fields.append(f'created: Some("{each["created"]}")')
     if each["paging"] != "After":
         fields.append(f'paging: Paging::{each["paging"]}')
     if each["filters"]:
         fields.append(f'filters: {texts(each["filters"])}')
     if each["events"]:
         fields.append(f'events: {texts(each["events"])}')
+    if each["include"]:
+        fields.append(f'include: {texts(each["include"])}')
+        fields.append(f'thin: {str(each["thin"]).lower()}')
     if each["never"]:
         fields.append("walked: false")
     return f'    List {{ path: "{each["path"]}", {", ".join(fields)}, ..List::PLAIN }},\n'

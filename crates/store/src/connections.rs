@@ -318,18 +318,19 @@ impl Store {
         })
     }
 
-    /// Deletes a connection with its credentials, lease and update cycles. Its data in the warehouse stays.
+    /// Deletes a connection with its credentials, lease and update cycles; returns it as it was. Its data in the warehouse
+    /// stays.
     ///
     /// # Errors
     ///
     /// `NotFound` when there is no such connection.
-    pub async fn delete_connection(&self, id: &str) -> Result<(), StoreError> {
-        let done = sqlx::query("DELETE FROM connections WHERE id = $1")
+    pub async fn delete_connection(&self, id: &str) -> Result<Connection, StoreError> {
+        let deleted: Option<Row> = sqlx::query_as("DELETE FROM connections WHERE id = $1 RETURNING *")
             .bind(id)
-            .execute(&self.pool)
+            .fetch_optional(&self.pool)
             .await
             .doing("delete a connection")?;
-        found(done.rows_affected())
+        deleted.ok_or(StoreError::NotFound { what: "connection" })?.connection()
     }
 
     async fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {

@@ -88,6 +88,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// The last time given, in microseconds.
     last: AtomicI64,
+    /// What Stripe's clock said last, in seconds; 0 before its first answer.
+    date: AtomicI64,
     requests: AtomicU64,
     patience: Duration,
 }
@@ -128,8 +130,10 @@ impl Stripe {
         check_address(&config.api_url, &config.key)?;
         let http = transport()?;
         let budget = Budget::new(config.rates);
-        let (last, requests) = (AtomicI64::new(i64::MIN), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { http, carrier, config, budget, clock, last, requests, patience }) })
+        let (last, date, requests) = (AtomicI64::new(i64::MIN), AtomicI64::new(0), AtomicU64::new(0));
+        Ok(Self {
+            inner: Arc::new(Inner { http, carrier, config, budget, clock, last, date, requests, patience }),
+        })
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -189,6 +193,14 @@ impl Stripe {
         DateTime::from_timestamp_micros(given).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
+    /// The time by Stripe's own clock, as its last answer said; none before the first. How long ago something was is asked
+    /// of it, since the clock of this machine may be wrong.
+    #[must_use]
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        let seconds = self.inner.date.load(Ordering::Relaxed);
+        if seconds == 0 { None } else { DateTime::from_timestamp(seconds, 0) }
+    }
+
     /// From now on every time given is later than `micros`: the newest state that is stored.
     pub fn go_on_after(&self, micros: i64) {
         self.inner.last.fetch_max(micros, Ordering::Relaxed);
@@ -202,7 +214,7 @@ impl Stripe {
         let answer = answer.unwrap_or_else(|_| Err(Obstacle::Slow(patience).into()));
         match &answer {
             Ok(_) => place.answered(),
-            Err(StripeError::RateLimited { reason, after }) => place.refused(reason, *after),
+            Err(StripeError::RateLimited { reason, after, .. }) => place.refused(reason, *after),
             Err(_) => {}
         }
         answer
@@ -229,7 +241,11 @@ impl Stripe {
             return Err(StripeError::from_answer(status.as_u16(), &body, &steering(&headers)));
         }
         let date = text(&headers, "date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
-        Ok(Answer { body, sent_at, date: date.map(Into::into), request_id: text(&headers, "request-id") })
+        let date: Option<DateTime<Utc>> = date.map(Into::into);
+        if let Some(date) = date {
+            self.inner.date.store(date.timestamp(), Ordering::Relaxed);
+        }
+        Ok(Answer { body, sent_at, date, request_id: text(&headers, "request-id") })
     }
 }
 

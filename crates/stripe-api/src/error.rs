@@ -23,6 +23,8 @@ pub enum StripeError {
         reason: String,
         /// How long Stripe asks to wait.
         after: Option<Duration>,
+        /// Stripe lets this request be repeated; without `Stripe-Should-Retry` it does.
+        again: bool,
     },
     /// The key is not valid, or no longer.
     #[error("Stripe refused the key: {message}. Connect again, or paste a valid key")]
@@ -88,6 +90,7 @@ impl StripeError {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
+            Self::RateLimited { again: false, .. } => Retry::Never,
             Self::RateLimited { after: Some(after), .. } => Retry::After(*after),
             Self::RateLimited { after: None, .. } | Self::Network { .. } | Self::LockTimeout => {
                 Retry::Backoff
@@ -126,6 +129,19 @@ impl StripeError {
         matches!(self, Self::NotFound { code: Some(code), .. } if code == "resource_missing")
     }
 
+    /// An object that the request names, other than the one to go on from, is gone.
+    #[must_use]
+    pub fn is_missing_parent(&self) -> bool {
+        let gone = matches!(self, Self::Invalid { code: Some(code), .. } if code == "resource_missing");
+        self.is_missing() || (gone && !self.is_missing_cursor())
+    }
+
+    /// The request itself is wrong.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid { .. })
+    }
+
     /// The object that a list was to go on from is gone (trap 2).
     #[must_use]
     pub fn is_missing_cursor(&self) -> bool {
@@ -137,18 +153,19 @@ impl StripeError {
     pub(crate) fn from_answer(status: u16, body: &[u8], headers: &Headers) -> Self {
         let Problem { code, message, param } = Problem::read(body);
         let message = message.unwrap_or_else(|| format!("status {status}"));
+        let locked = code.as_deref() == Some("lock_timeout");
         match status {
+            // Also where this request may not be repeated: others came too fast all the same.
+            429 if !locked => {
+                let reason = headers.reason.clone().unwrap_or_else(|| "rate".to_owned());
+                let again = headers.should_retry != Some(false);
+                Self::RateLimited { reason, after: headers.after, again }
+            }
             409 | 429 if headers.should_retry == Some(false) => {
                 Self::Server { status, should_retry: Some(false) }
             }
-            _ if code.as_deref() == Some("lock_timeout") => Self::LockTimeout,
-            _ if headers.should_retry == Some(true) && status != 429 => {
-                Self::Server { status, should_retry: Some(true) }
-            }
-            429 => {
-                let reason = headers.reason.clone().unwrap_or_else(|| "rate".to_owned());
-                Self::RateLimited { reason, after: headers.after }
-            }
+            _ if locked => Self::LockTimeout,
+            _ if headers.should_retry == Some(true) => Self::Server { status, should_retry: Some(true) },
             401 => Self::Unauthorized { message },
             403 => Self::Forbidden { message },
             404 => Self::NotFound { message, code },

@@ -153,7 +153,8 @@ impl World for Bulk {
     fn scan(&self, scan: &Scan, take: usize) -> Option<Vec<Rendered>> {
         let Some(kind) = Kind::parse(&scan.kind) else { return Some(Vec::new()) };
         let numbers = self.numbers(kind, scan)?;
-        let filters = self.wanted(kind, &scan.filters);
+        let asked: Vec<(String, String)> = scan.filters.iter().chain(&scan.parent).cloned().collect();
+        let filters = self.wanted(kind, &asked);
         let wanted = |number: &u64| self.matches(kind, *number, &filters);
         if scan.before.is_some() {
             let nearest: Vec<u64> = numbers.filter(wanted).take(take).collect();

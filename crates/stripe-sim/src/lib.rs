@@ -1,10 +1,15 @@
 //! A Stripe to run: a seeded business and a clock behind an HTTP router, with scripted faults.
 //!
 //! [`Sim`] answers as Stripe does over any [`World`](world::World): [`bulk::Bulk`] computes millions of objects on
-//! demand, [`story::Story`] is a business that lives. Nothing here is shared with the programs under test.
+//! demand, [`story::Story`] is a business that lives, [`gallery::Gallery`] has some of everything that Stripe lists.
+//! Nothing here is shared with the programs under test.
 
 pub mod bulk;
+mod chance;
+mod filter;
+pub mod gallery;
 mod http;
+mod shapes;
 mod standalone;
 pub mod story;
 pub mod world;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt, TryStreamExt};
-use warehouse::{Batch, Change, SchemaName, Untouched, Warehouse, Write};
+use futures::stream::{self, StreamExt};
+use warehouse::{Age, Batch, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
 
 use crate::{
     Feed, Slice, SyncError, TableState, Walks,
@@ -101,7 +101,7 @@ impl<W: Warehouse> Changes<'_, W> {
         frontier: Option<i64>,
         walks: Walks,
     ) -> Result<Listed, SyncError> {
-        if !resource.list.created {
+        if resource.list.created.is_none() {
             // It cannot be asked for new ones: events tell of them, or the next walk over all.
             return Ok(Listed { rows: 0, state: TableState::Live { frontier, walks } });
         }
@@ -118,9 +118,11 @@ impl<W: Warehouse> Changes<'_, W> {
             rows += self.merge(resource, decoder.finish()).await?;
         }
         let state = TableState::Live { frontier: newest, walks };
-        let mut batch = Batch::of(self.schema);
-        batch.checkpoints.push(table_checkpoint(resource.table.name, &state)?);
-        self.warehouse.apply(batch).await?;
+        if newest != frontier {
+            let mut batch = Batch::of(self.schema);
+            batch.checkpoints.push(table_checkpoint(resource.table.name, &state)?);
+            self.warehouse.apply(batch).await?;
+        }
         Ok(Listed { rows, state })
     }
 
@@ -130,9 +132,9 @@ impl<W: Warehouse> Changes<'_, W> {
         resource: &'static Resource,
         ids: Vec<String>,
         since_micros: i64,
-    ) -> Result<u64, SyncError> {
+    ) -> Result<Again, SyncError> {
         if ids.is_empty() {
-            return Ok(0);
+            return Ok(Again::default());
         }
         let stale = self.warehouse.stale(self.schema, resource.table, ids, since_micros).await?;
         self.reread(resource, stale).await
@@ -146,48 +148,92 @@ impl<W: Warehouse> Changes<'_, W> {
         since_micros: i64,
         created_from: Option<i64>,
     ) -> Result<u64, SyncError> {
-        let (mut rows, mut after) = (0, String::new());
+        let created_from = resource.list.created.zip(created_from);
+        let (mut again, mut after) = (Again::default(), String::new());
         loop {
             let table = resource.table;
-            let asked = Untouched { since_micros, created_from, after, most: TOGETHER };
-            let ids = self.warehouse.untouched(self.schema, table, asked).await?;
-            let Some(last) = ids.last() else { return Ok(rows) };
+            let asked =
+                Ids { age: Age::Before(since_micros), created_from, prefix: "", after, most: TOGETHER };
+            let ids = self.warehouse.ids(self.schema, table, asked).await?;
+            let Some(last) = ids.last() else { break };
             after = last.clone();
-            rows += self.reread(resource, ids).await?;
+            again.extend(self.reread(resource, ids).await?);
         }
+        again.refused_apart(resource.table.name)
     }
 
-    /// Reads objects again and stores what they are now; those that are gone become tombstones.
-    async fn reread(&self, resource: &'static Resource, ids: Vec<String>) -> Result<u64, SyncError> {
-        let mut rows = 0;
+    /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read
+    /// keeps no other from being stored.
+    ///
+    /// # Errors
+    /// What concerns all tables.
+    pub(crate) async fn reread(
+        &self,
+        resource: &'static Resource,
+        ids: Vec<String>,
+    ) -> Result<Again, SyncError> {
+        let mut again = Again::default();
         for some in ids.chunks(TOGETHER) {
             unless_stopped(&self.fetch.stop)?;
-            let objects: Vec<(String, Object)> = stream::iter(some.iter().cloned())
-                .map(|id| self.ask(resource, id))
+            let asked: Vec<(String, Result<Object, SyncError>)> = stream::iter(some.iter().cloned())
+                .map(async |id| (id.clone(), self.fetch.object(resource, &id).await))
                 .buffer_unordered(self.width)
-                .try_collect()
-                .await?;
-            rows += self.store_read(resource, objects).await?;
+                .collect()
+                .await;
+            let mut objects = BTreeMap::new();
+            for (id, object) in asked {
+                match object {
+                    Ok(object) => drop(objects.insert(id, object)),
+                    Err(error) => again.fail(id, error)?,
+                }
+            }
+            self.store_read(resource, objects, &mut again).await?;
         }
-        Ok(rows)
+        Ok(again)
     }
 
     /// What was read again, and what is gone, in one transaction.
     async fn store_read(
         &self,
         resource: &'static Resource,
-        objects: Vec<(String, Object)>,
-    ) -> Result<u64, SyncError> {
+        mut objects: BTreeMap<String, Object>,
+        again: &mut Again,
+    ) -> Result<(), SyncError> {
+        let batch = loop {
+            match self.batch_of(resource, &objects).await {
+                Ok(batch) => break batch,
+                // Half of it may be in the batch: the others begin anew without it.
+                Err((id, error)) => {
+                    objects.remove(&id);
+                    again.fail(id, error)?;
+                }
+            }
+        };
+        if !batch.writes.is_empty() {
+            again.rows += self.warehouse.apply(batch).await?.rows;
+        }
+        Ok(())
+    }
+
+    /// An error names the object that cannot be understood, or whose nested lists cannot be read.
+    async fn batch_of(
+        &self,
+        resource: &'static Resource,
+        objects: &BTreeMap<String, Object>,
+    ) -> Result<Batch, (String, SyncError)> {
         let mut decoder = Decoder::new(resource);
         let mut batch = Batch::of(self.schema);
         for (id, object) in objects {
-            match self.fetch.decode(resource, &id, object, &mut decoder).await? {
+            let read = self.fetch.decode(resource, id, object.clone(), &mut decoder).await;
+            match read.map_err(|error| (id.clone(), error))? {
                 Read::Row => {}
-                Read::Gone { as_of_micros } => bury(&mut batch, resource, id, as_of_micros),
+                Read::Gone { as_of_micros } => bury(&mut batch, resource, id.clone(), as_of_micros),
             }
         }
-        gathered::merge(&mut batch, resource, decoder.finish());
-        Ok(self.warehouse.apply(batch).await?.rows)
+        if decoder.rows() > 0 {
+            gathered::merge(&mut batch, resource, decoder.finish());
+        }
+        Ok(batch)
     }
 
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
@@ -197,21 +243,22 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 
     /// Stores the events themselves and moves the cursor, once all that they name is stored (trap 30).
+    ///
+    /// What could not be read again is owed, and named in the same transaction.
     pub(crate) async fn settle(
         &self,
         events: &'static Resource,
         news: News,
         feed: &Feed,
+        owed: Vec<Checkpoint>,
     ) -> Result<u64, SyncError> {
         let mut batch = Batch::of(self.schema);
-        batch.checkpoints.push(feed_checkpoint(feed)?);
-        let mut rows = 0;
+        batch.checkpoints.push(feed_checkpoint(events.table, feed)?);
+        batch.checkpoints.extend(owed);
         for decoded in news.decoded {
-            rows += u64::try_from(decoded.rows.num_rows()).unwrap_or(u64::MAX);
             gathered::merge(&mut batch, events, decoded);
         }
-        self.warehouse.apply(batch).await?;
-        Ok(rows)
+        Ok(self.warehouse.apply(batch).await?.rows)
     }
 
     /// Customers that others name but no list shows: deleted ones (trap 11).
@@ -219,7 +266,7 @@ impl<W: Warehouse> Changes<'_, W> {
         &self,
         resources: &[&'static Resource],
         target: &'static Resource,
-    ) -> Result<u64, SyncError> {
+    ) -> Result<Again, SyncError> {
         let mut ids = BTreeSet::new();
         for resource in resources {
             for column in resource.table.columns.iter().filter(|column| column.refers_to(target.table.object))
@@ -230,11 +277,6 @@ impl<W: Warehouse> Changes<'_, W> {
             }
         }
         self.reread(target, ids.into_iter().collect()).await
-    }
-
-    async fn ask(&self, resource: &'static Resource, id: String) -> Result<(String, Object), SyncError> {
-        let object = self.fetch.object(resource, &id).await?;
-        Ok((id, object))
     }
 
     /// The subjects of events that are not applied yet.
@@ -255,6 +297,46 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 }
 
+/// What reading objects again brought.
+#[derive(Default)]
+pub(crate) struct Again {
+    pub(crate) rows: u64,
+    /// Those that could not be read.
+    pub(crate) failed: Vec<(String, SyncError)>,
+}
+
+impl Again {
+    /// Notes an object that could not be read; what concerns all tables stays an error.
+    fn fail(&mut self, id: String, error: SyncError) -> Result<(), SyncError> {
+        if error.concerns_all() {
+            return Err(error);
+        }
+        self.failed.push((id, error));
+        Ok(())
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.failed.extend(other.failed);
+    }
+
+    /// How many rows were written. An object that Stripe refuses to show stays as it was; any other failure is an error.
+    pub(crate) fn refused_apart(self, table: &str) -> Result<u64, SyncError> {
+        for (id, error) in self.failed {
+            if !error.is_unavailable() {
+                return Err(error);
+            }
+            tracing::warn!(
+                table,
+                id,
+                why = error.sentence(),
+                "Stripe does not show an object; its row stays as it was"
+            );
+        }
+        Ok(self.rows)
+    }
+}
+
 impl News {
     /// The cursor once these are applied. The copy that ran meanwhile, if one did, is caught up with.
     pub(crate) fn cursor(&self, feed: &Feed) -> Feed {
@@ -271,9 +353,9 @@ impl News {
 
 /// Marks what Stripe no longer has, with what belonged to it.
 fn bury(batch: &mut Batch, resource: &'static Resource, id: String, as_of_micros: i64) {
-    for child in &resource.children {
+    for table in resource.belongings() {
         let change = Change::MarkChildrenDeleted { parents: vec![id.clone()], as_of_micros };
-        batch.writes.push(Write { table: child.table, change });
+        batch.writes.push(Write { table, change });
     }
     batch
         .writes

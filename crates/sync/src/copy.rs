@@ -5,17 +5,16 @@ use std::{
     time::Duration,
 };
 
-use catalog::{Decoded, Decoder, List, Resource};
+use catalog::{Decoded, Decoder, List, Paging, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Slice, SyncError, TableState, Walks,
+    Began, Slice, SyncError, TableState, Walks,
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
-    reread::EVENTS,
     state::{slice_removed, table_checkpoint},
 };
 
@@ -42,9 +41,9 @@ pub(crate) struct Copy<'a, W> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Walk {
     /// The table holds nothing yet.
-    First { since_micros: i64 },
-    /// It holds rows: merge, and read again what shows a state before then and was not met.
-    Again { since_micros: i64, from: Option<i64>, walks: Walks },
+    First { began: Began },
+    /// It holds rows: merge, and read again what shows a state before the beginning and was not met.
+    Again { began: Began, from: Option<i64>, walks: Walks },
 }
 
 impl Walk {
@@ -62,20 +61,16 @@ impl Walk {
     /// Where the table stands meanwhile.
     fn going_on(self, frontier: Option<i64>) -> TableState {
         match self {
-            Self::First { since_micros } => {
-                TableState::Copying { frontier, since_micros: Some(since_micros) }
-            }
-            Self::Again { since_micros, from, walks } => {
-                TableState::Comparing { frontier, since_micros, from, walks }
-            }
+            Self::First { began } => TableState::Copying { frontier, began: Some(began) },
+            Self::Again { began, from, walks } => TableState::Comparing { frontier, began, from, walks },
         }
     }
 
     /// Where it stands at the end.
     fn over(self, frontier: Option<i64>) -> TableState {
         let walks = match self {
-            Self::First { since_micros } => Walks::default().and(since_micros, true),
-            Self::Again { since_micros, from, walks } => walks.and(since_micros, from.is_none()),
+            Self::First { began } => Walks::default().and(began, true),
+            Self::Again { began, from, walks } => walks.and(began, from.is_none()),
         };
         TableState::Live { frontier, walks }
     }
@@ -104,18 +99,23 @@ struct Left {
 }
 
 impl<W: Warehouse> Copy<'_, W> {
-    /// Walks `slices` to their end and leaves the table live. `frontier` is known when the copy began earlier.
+    /// Walks to the end and leaves the table live. `slices` are those of a walk that began earlier, and then `frontier` is
+    /// known.
     ///
     /// Fetching goes on while a transaction is stored; transactions are stored in the order in which they were
     /// gathered, so a stored slice never tells of rows that are not.
     pub(crate) async fn run(
         &self,
-        slices: &[Slice],
+        mut slices: Vec<Slice>,
         mut frontier: Option<i64>,
         mut committed: impl FnMut(Committed),
     ) -> Result<TableState, SyncError> {
-        let mut left = Left::of(slices);
         let mut gathered = Gathered::default();
+        if slices.is_empty() {
+            slices = self.walk.slices(self.resource.list);
+            gathered.begin(slices.clone(), self.walk.going_on(frontier));
+        }
+        let mut left = Left::of(&slices);
         let mut walking = FuturesUnordered::new();
         let mut storing = FuturesUnordered::new();
         let mut failed = None;
@@ -125,14 +125,14 @@ impl<W: Warehouse> Copy<'_, W> {
         loop {
             // No more than a transaction is gathered while another is stored: memory stays what it is.
             let go_on =
-                failed.is_none() && !self.changes.fetch.stop.is_cancelled() && gathered.rows() < self.rows;
+                failed.is_none() && !self.changes.fetch.stop.is_cancelled() && !gathered.is_full(self.rows);
             if go_on {
                 self.split(&mut left, &mut gathered, walking.len());
                 let free = self.width.saturating_sub(walking.len());
                 walking.extend(left.take(free).map(|slice| self.walk(slice)));
             }
             // One walk more might not fit.
-            let full = gathered.rows() + self.pages * PAGE > self.rows;
+            let full = gathered.is_full(self.rows.saturating_sub(self.pages * PAGE));
             if storing.is_empty() && !gathered.is_empty() && (full || due || walking.is_empty()) {
                 storing.push(self.store(gathered.take(self.rows)));
                 due = false;
@@ -199,7 +199,12 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Splits the longest waiting slices until every worker has one. Both halves are stored no later than what is
     /// walked of either.
     fn split(&self, left: &mut Left, gathered: &mut Gathered, walking: usize) {
-        while self.resource.list.created && left.waiting.len() + walking < self.width {
+        // A page of API v2 goes on in the stretch that was asked for first: its walk cannot be cut short.
+        let list = self.resource.list;
+        while list.created.is_some()
+            && list.paging == Paging::After
+            && left.waiting.len() + walking < self.width
+        {
             let Some((newer, older)) = left.split_longest() else { break };
             gathered.split([newer, older]);
         }
@@ -213,18 +218,13 @@ impl<W: Warehouse> Copy<'_, W> {
     ) -> Result<TableState, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
-        // Events that the walk did not meet are too old for Stripe to keep, not gone.
-        if let Walk::Again { since_micros, from, .. } = self.walk
-            && table.name != EVENTS
-        {
-            self.changes.reread_untouched(self.resource, since_micros, from).await?;
-        }
-        let children = self.resource.children.iter().map(|child| child.table);
-        for sealed in std::iter::once(table).chain(children) {
-            let removed = warehouse.seal(schema, sealed).await?;
-            if removed > 0 {
-                tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
+        // What its own list does not show, a round over the parents may (see `rounds`).
+        match self.walk {
+            Walk::Again { began, from, .. } if self.resource.also.is_none() => {
+                self.changes.reread_untouched(self.resource, began.as_of_micros, from).await?;
             }
+            Walk::Again { .. } => {}
+            Walk::First { .. } => self.seal().await?,
         }
         let state = self.walk.over(frontier);
         let mut batch = Batch::of(schema);
@@ -232,6 +232,19 @@ impl<W: Warehouse> Copy<'_, W> {
         batch.checkpoints.extend(numbers.map(|number| slice_removed(table.name, number)));
         warehouse.apply(batch).await?;
         Ok(state)
+    }
+
+    /// What was inserted without being looked up is there once.
+    async fn seal(&self) -> Result<(), SyncError> {
+        let Changes { warehouse, schema, .. } = self.changes;
+        let children = self.resource.children.iter().map(|child| child.table);
+        for sealed in std::iter::once(self.resource.table).chain(children) {
+            let removed = warehouse.seal(schema, sealed).await?;
+            if removed > 0 {
+                tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
+            }
+        }
+        Ok(())
     }
 }
 

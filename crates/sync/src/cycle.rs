@@ -1,8 +1,8 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use catalog::Resource;
+use catalog::{Api, Resource};
 use futures::{
     future::FutureExt,
     stream::{self, StreamExt},
@@ -10,11 +10,14 @@ use futures::{
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
+    Began, Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
     change::Changes,
     copy::{Committed, Copy, Walk},
     fetch::Fetch,
-    state::{Stored, feed_checkpoint, slice_removed, table_checkpoint},
+    reread::{EVENTS, is_feed},
+    state::{
+        Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
+    },
 };
 
 /// What the steps of one cycle share.
@@ -24,11 +27,22 @@ pub(crate) struct Cycle<'a, W> {
 }
 
 impl<W: Warehouse> Cycle<'_, W> {
-    /// The feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
+    /// The cursors of the feeds, one for each version of Stripe's API.
+    pub(crate) async fn feeds(
+        &self,
+        stored: &mut Stored,
+    ) -> Result<Vec<(&'static Resource, Feed)>, SyncError> {
+        let mut feeds = Vec::new();
+        for events in EVENTS.into_iter().filter_map(catalog::by_object) {
+            feeds.push((events, self.feed(events, stored).await?));
+        }
+        Ok(feeds)
+    }
+
+    /// A feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
     /// compared, when the feed has a gap.
-    pub(crate) async fn feed(&self, stored: &mut Stored) -> Result<Feed, SyncError> {
-        let held = stored.feed.clone();
-        let Some(events) = catalog::by_object("event") else { return Ok(held.unwrap_or_default()) };
+    async fn feed(&self, events: &'static Resource, stored: &mut Stored) -> Result<Feed, SyncError> {
+        let held = stored.feeds.get(events.table.name).cloned();
         let newest = match self.changes().newest_events(events).await {
             Ok(newest) => newest,
             // Nothing to go by; what the feed said before stays true.
@@ -38,34 +52,39 @@ impl<W: Warehouse> Cycle<'_, W> {
         };
         let now = newest.as_ref().and_then(|page| page.date).map(|date| date.timestamp());
         let gap = held.as_ref().is_some_and(|feed| feed.has_gap(now));
-        if let Some(feed) = held.filter(|_| !gap) {
-            return Ok(feed);
+        if let (Some(feed), false) = (&held, gap) {
+            return Ok(feed.clone());
         }
-        let since = newest.and_then(|page| page.newest_held_back());
-        let feed = Feed { since, catching_up: true, read_at: now };
+        // After a gap what Stripe still has is read: it shows more than what changed.
+        let since = held.map_or_else(|| newest.and_then(|page| page.newest_held_back()), |feed| feed.since);
+        let read_at = now.or_else(|| Some(Began::now(&self.fetch.stripe).dated_micros / 1_000_000));
+        let feed = Feed { since, catching_up: true, read_at };
         let mut batch = Batch::of(&self.engine.schema);
-        batch.checkpoints.push(feed_checkpoint(&feed)?);
+        batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
         if gap {
             tracing::warn!("changes of more than 30 days were missed: every table is compared with Stripe");
-            self.compare_all(stored, &mut batch)?;
+            self.compare_all(events.list.api(), stored, &mut batch)?;
         }
         self.engine.warehouse.apply(batch).await?;
         Ok(feed)
     }
 
-    /// Every table that holds rows is to be walked whole again; that of events for those that Stripe still keeps.
-    fn compare_all(&self, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
-        let since_micros = self.fetch.stripe.now().timestamp_micros();
-        for (name, state) in &mut stored.tables {
-            let holds_rows = match state {
-                TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. } => true,
-                TableState::Unavailable { .. } => false,
-            };
-            if !holds_rows {
+    /// Every table that holds rows, but that of events, is to be walked whole again; of one version of Stripe's API.
+    fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
+        let began = Began::now(&self.fetch.stripe);
+        for resource in own_lists().filter(|resource| resource.list.api() == api && !is_feed(resource.table))
+        {
+            let name = resource.table.name;
+            if let Some(round) = stored.rounds.get_mut(name) {
+                round.begin_anew();
+                batch.checkpoints.push(round_checkpoint(name, round)?);
+            }
+            let Some(state) = stored.tables.get_mut(name) else { continue };
+            if matches!(state, TableState::Unavailable { .. }) {
                 continue;
             }
             let walks = Walks::default();
-            *state = TableState::Comparing { frontier: None, since_micros, from: None, walks };
+            *state = TableState::Comparing { frontier: None, began, from: None, walks };
             batch.checkpoints.push(table_checkpoint(name, state)?);
             let walked = stored.slices.remove(name).unwrap_or_default();
             batch.checkpoints.extend(walked.iter().map(|slice| slice_removed(name, slice.number)));
@@ -75,12 +94,22 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     /// Lists that events do not tell all of are walked again when it is time (trap 17).
     pub(crate) async fn walk_again_what_is_due(&self, stored: &mut Stored) -> Result<(), SyncError> {
-        let now_micros = self.fetch.stripe.now().timestamp_micros();
+        let now = Began::now(&self.fetch.stripe);
         let mut batch = Batch::of(&self.engine.schema);
-        for resource in catalog::resources() {
+        for resource in own_lists() {
             let name = resource.table.name;
+            let read = feed_of(resource).and_then(|events| stored.tables.get(events.table.name));
+            let read = matches!(read, Some(TableState::Live { .. }));
             let Some(state) = stored.tables.get_mut(name) else { continue };
-            if let Some(due) = self.engine.options.reread.due(resource.list, state, now_micros) {
+            let due = match (stored.owed.get(name), &*state) {
+                (Some(Owed { all: true, .. }), &TableState::Live { frontier, walks }) => {
+                    stored.owed.remove(name);
+                    batch.checkpoints.push(owed_checkpoint(name, None)?);
+                    Some(TableState::Comparing { frontier, began: now, from: None, walks })
+                }
+                (_, state) => self.engine.options.reread.due(resource.list, state, now, read),
+            };
+            if let Some(due) = due {
                 *state = due;
                 batch.checkpoints.push(table_checkpoint(name, state)?);
             }
@@ -96,7 +125,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     /// An error is what concerns all tables; what concerns one is in its report.
     pub(crate) async fn copy(&self, mut stored: Stored) -> Result<Vec<TableReport>, SyncError> {
         // One that is done makes room at once, whatever came before it: a long list must not keep others from beginning.
-        let walks = catalog::resources().iter().enumerate().map(|(place, &resource)| {
+        let walks = own_lists().enumerate().map(|(place, resource)| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
             self.copy_table(resource, state, slices).map(move |report| (place, report))
@@ -115,53 +144,52 @@ impl<W: Warehouse> Cycle<'_, W> {
         &self,
         resource: &'static Resource,
         state: Option<TableState>,
-        mut slices: Vec<Slice>,
+        slices: Vec<Slice>,
     ) -> TableReport {
         let table = resource.table.name;
         let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
-        let now_micros = || self.fetch.stripe.now().timestamp_micros();
-        let first = |since: Option<i64>| Walk::First { since_micros: since.unwrap_or_else(now_micros) };
+        let now = || Began::now(&self.fetch.stripe);
+        let first = |began: Option<Began>| Walk::First { began: began.unwrap_or_else(now) };
         let (frontier, walk) = match state {
             Some(live @ TableState::Live { .. }) => {
                 self.complete(table);
                 return TableReport { table, rows: 0, outcome: Ok(live) };
             }
-            Some(TableState::Copying { frontier, since_micros }) => (frontier, first(since_micros)),
-            Some(TableState::Comparing { frontier, since_micros, from, walks }) => {
-                (frontier, Walk::Again { since_micros, from, walks })
+            Some(TableState::Copying { frontier, began }) => (frontier, first(began)),
+            Some(TableState::Comparing { frontier, began, from, walks }) => {
+                (frontier, Walk::Again { began, from, walks })
             }
             Some(TableState::Unavailable { .. }) | None => (None, first(None)),
         };
-        // One that is not stored was not begun: what a list shows and what it leaves out are stored as each is walked.
-        let begun: BTreeSet<u32> = slices.iter().map(|slice| slice.number).collect();
-        slices.extend(walk.slices(resource.list).into_iter().filter(|slice| !begun.contains(&slice.number)));
         let mut rows = 0;
         let mut longest = 1;
         let outcome = self
             .copier(resource, walk)
-            .run(&slices, frontier, |committed| {
+            .run(slices, frontier, |committed| {
                 rows += committed.rows;
                 longest = longest.max(committed.left);
                 self.committed(table, &committed, longest);
             })
             .await;
-        TableReport { table, rows, outcome: self.concluded(table, outcome, holds_nothing).await }
+        let holds_nothing = holds_nothing && rows == 0;
+        TableReport { table, rows, outcome: self.concluded(resource, outcome, holds_nothing).await }
     }
 
     /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
     /// that holds rows keeps its state, and goes on from there once Stripe gives it again.
     pub(crate) async fn concluded(
         &self,
-        table: &'static str,
+        resource: &'static Resource,
         outcome: Result<TableState, SyncError>,
         holds_nothing: bool,
     ) -> Result<TableState, SyncError> {
+        let table = resource.table.name;
         match outcome {
             Ok(state) => {
                 self.complete(table);
                 Ok(state)
             }
-            Err(error) if holds_nothing && refuses_list(table, &error) => {
+            Err(error) if holds_nothing && refuses_list(resource, &error) => {
                 let state = TableState::Unavailable { why: error.sentence() };
                 self.show(table, |shown| {
                     (shown.unavailable, shown.why) = (true, Some(error.sentence()));
@@ -171,11 +199,14 @@ impl<W: Warehouse> Cycle<'_, W> {
                 self.engine.warehouse.apply(batch).await?;
                 Ok(state)
             }
-            Err(error) => {
-                self.show(table, |shown| shown.why = Some(error.sentence()));
-                Err(error)
-            }
+            Err(error) => self.unfinished(table, error),
         }
+    }
+
+    /// A table that cannot go on for now says why.
+    pub(crate) fn unfinished(&self, table: &'static str, error: SyncError) -> Result<TableState, SyncError> {
+        self.show(table, |shown| shown.why = Some(error.sentence()));
+        Err(error)
     }
 
     pub(crate) fn changes(&self) -> Changes<'_, W> {
@@ -219,8 +250,20 @@ impl<W: Warehouse> Cycle<'_, W> {
     }
 }
 
-/// A refused list is the table's own; what is refused of one object says nothing about its kind.
-fn refuses_list(table: &str, error: &SyncError) -> bool {
-    let list = catalog::resource(table).map(|resource| resource.list.path);
-    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if Some(path.as_str()) == list)
+/// A refused list is the table's own; what is refused of one object says nothing about its kind. Of a list for each parent
+/// only what all were refused comes here.
+fn refuses_list(resource: &Resource, error: &SyncError) -> bool {
+    let of_list = |path: &str| resource.is_apart() || path == resource.list.path;
+    error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if of_list(path))
+}
+
+/// The events that tell of a resource.
+pub(crate) fn feed_of(resource: &Resource) -> Option<&'static Resource> {
+    let mut events = EVENTS.into_iter().filter_map(catalog::by_object);
+    events.find(|events| events.list.api() == resource.list.api())
+}
+
+/// The resources whose list is the account's own.
+pub(crate) fn own_lists() -> impl Iterator<Item = &'static Resource> {
+    catalog::resources().iter().copied().filter(|resource| !resource.is_apart())
 }

@@ -1,15 +1,21 @@
 //! One update cycle of one connection.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use catalog::Resource;
 use stripe_api::Stripe;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Phase, Progress, Reread, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
-    follow::Following, state::Stored,
+    Feed, Phase, Progress, Reread, SyncError, TableState,
+    cycle::Cycle,
+    error::unless_stopped,
+    fetch::Fetch,
+    follow::{Debts, Following},
+    rounds::{Round, Rounds},
+    state::Stored,
 };
 
 /// How wide a cycle works.
@@ -29,6 +35,8 @@ pub struct Options {
     pub tables: usize,
     /// How often to walk again what events do not tell of.
     pub reread: Reread,
+    /// How long parents are asked for what belongs to them before changes are looked for again.
+    pub rounds: Duration,
 }
 
 impl Default for Options {
@@ -41,6 +49,7 @@ impl Default for Options {
             reads: 8,
             tables: 6,
             reread: Reread::default(),
+            rounds: Duration::from_secs(300),
         }
     }
 }
@@ -111,17 +120,38 @@ impl<W: Warehouse> Engine<W> {
         let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
         let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
         let cycle = Cycle { engine: self, fetch };
-        let feed = cycle.feed(&mut stored).await?;
+        let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
+        let rounds = std::mem::take(&mut stored.rounds);
+        let mut owed = std::mem::take(&mut stored.owed);
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await?;
-        unless_stopped(stop)?;
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        if let Some(events) = catalog::by_object("event") {
-            let following = Following { cycle: &cycle, changes: cycle.changes(), events };
-            following.run(feed, &mut tables).await?;
-        }
+        self.follow(&cycle, feeds, (rounds, &mut owed), &mut tables).await?;
+        tables
+            .sort_by_key(|report| catalog::resources().iter().position(|one| one.table.name == report.table));
         Ok(Report { tables, requests: self.stripe.requests() - before })
+    }
+
+    /// What changed, then what belongs to it; by turns, since the latter can take hours the first time.
+    async fn follow(
+        &self,
+        cycle: &Cycle<'_, W>,
+        mut feeds: Vec<(&'static Resource, Feed)>,
+        (mut rounds, owed): (BTreeMap<String, Round>, &mut Debts),
+        tables: &mut Vec<TableReport>,
+    ) -> Result<(), SyncError> {
+        loop {
+            for (events, feed) in &mut feeds {
+                unless_stopped(&cycle.fetch.stop)?;
+                let following = Following { cycle, changes: cycle.changes(), events };
+                *feed = following.run(feed.clone(), tables, owed).await?;
+            }
+            let until = Instant::now() + self.options.rounds;
+            if (Rounds { cycle, changes: cycle.changes(), until }).run(&mut rounds, tables).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes the tables, and sees to it that what is asked now looks newer than what they hold.

@@ -48,6 +48,12 @@ pub enum SyncError {
         #[source]
         source: serde_json::Error,
     },
+    /// What belongs to objects of another table cannot be asked for before they are there.
+    #[error("could not ask for what belongs to {parents}: these are not copied yet")]
+    Parents {
+        /// The table of the parents.
+        parents: &'static str,
+    },
     /// The cycle could not begin.
     #[error("{0}")]
     Setup(String),
@@ -72,6 +78,7 @@ impl SyncError {
             | Self::Checkpoint { .. }
             | Self::Stuck { .. }
             | Self::Event { .. }
+            | Self::Parents { .. }
             | Self::Setup(_)
             | Self::Stopped => false,
         }
@@ -82,7 +89,7 @@ impl SyncError {
         match self {
             Self::Warehouse(_) | Self::Checkpoint { .. } | Self::Setup(_) | Self::Stopped => true,
             Self::Stripe { .. } => self.is_unauthorized(),
-            Self::Decode { .. } | Self::Stuck { .. } | Self::Event { .. } => false,
+            Self::Decode { .. } | Self::Stuck { .. } | Self::Event { .. } | Self::Parents { .. } => false,
         }
     }
 

@@ -33,7 +33,6 @@ const CHANGED_WITH: &[(&str, &str, &str)] = &[
     ("discount", "subscription", "subscription"),  // customer.discount.*: `discounts`
     ("discount", "invoice", "invoice"),            // customer.discount.*: `discounts`
     ("subscription_schedule", "subscription", "subscription"), // subscription_schedule.*: `schedule`, phases
-    ("customer_cash_balance_transaction", "customer", "customer"), // its cash balance
 ];
 
 #[derive(Deserialize)]
@@ -42,15 +41,51 @@ struct EventPage<'a> {
     data: Vec<&'a RawValue>,
 }
 
+/// Parts of an object of another kind, which can only be asked for through it: the object that an event shows, its
+/// property that names the other, and what the other is. The whole is read again, and with it its parts.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("capability", "account", "account"),
+    ("person", "account", "account"),
+    ("bank_account", "account", "account"),
+    ("card", "account", "account"),
+    ("bank_account", "customer", "customer"),
+    ("card", "customer", "customer"),
+    ("source", "customer", "customer"),
+    ("tax_id", "customer", "customer"),
+    ("customer_balance_transaction", "customer", "customer"),
+    ("customer_cash_balance_transaction", "customer", "customer"),
+    ("entitlements.active_entitlement_summary", "customer", "customer"),
+    ("fee_refund", "fee", "application_fee"),
+    ("issuing.token", "card", "issuing.card"),
+    ("treasury.credit_reversal", "financial_account", "treasury.financial_account"),
+    ("treasury.debit_reversal", "financial_account", "treasury.financial_account"),
+    ("treasury.inbound_transfer", "financial_account", "treasury.financial_account"),
+    ("treasury.outbound_payment", "financial_account", "treasury.financial_account"),
+    ("treasury.outbound_transfer", "financial_account", "treasury.financial_account"),
+    ("treasury.received_credit", "financial_account", "treasury.financial_account"),
+    ("treasury.received_debit", "financial_account", "treasury.financial_account"),
+];
+
 #[derive(Deserialize)]
 struct Event {
     id: String,
     data: Option<Payload>,
+    related_object: Option<Related>,
 }
 
 #[derive(Deserialize)]
 struct Payload {
+    #[serde(default)]
     object: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a thin event refers to (trap 18).
+#[derive(Deserialize)]
+struct Related {
+    id: String,
+    #[serde(rename = "type")]
+    object: String,
+    url: Option<String>,
 }
 
 /// The hints of a page of `/v1/events`. An event that is not what events look like hints at nothing: its row or
@@ -62,8 +97,9 @@ pub(crate) fn hints(body: &[u8]) -> Result<Vec<Hint>, serde_json::Error> {
 
 fn hint(raw: &RawValue) -> Option<Hint> {
     match serde_json::from_str(raw.get()) {
-        Ok(Event { id, data }) => {
-            let subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
+        Ok(Event { id, data, related_object }) => {
+            let mut subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
+            subjects.extend(related_object.map(referred));
             Some(Hint { event: id, subjects })
         }
         Err(error) => {
@@ -76,10 +112,28 @@ fn hint(raw: &RawValue) -> Option<Hint> {
 fn subjects(shown: &serde_json::Map<String, serde_json::Value>) -> Vec<Subject> {
     let Some(object) = shown.get("object").and_then(serde_json::Value::as_str) else { return Vec::new() };
     let own = shown.get("id").and_then(serde_json::Value::as_str).map(|id| (object, id));
-    let others = CHANGED_WITH.iter().filter(|(of, _, _)| *of == object);
-    let others = others.filter_map(|(_, property, other)| Some((*other, named(shown.get(*property)?)?)));
+    let named_by = |table: &'static [(&str, &'static str, &'static str)]| {
+        let of_this = table.iter().filter(|(of, _, _)| *of == object);
+        of_this.filter_map(|(_, property, other)| Some((*other, named(shown.get(*property)?)?)))
+    };
     let subject = |(object, id): (&str, &str)| Subject { object: object.to_owned(), id: id.to_owned() };
-    own.into_iter().chain(others).map(subject).collect()
+    let wholes: Vec<Subject> = named_by(PARTS).map(subject).collect();
+    if !wholes.is_empty() {
+        return wholes;
+    }
+    own.into_iter().chain(named_by(CHANGED_WITH)).map(subject).collect()
+}
+
+/// The object that a thin event refers to, or the one that it is a part of.
+fn referred(Related { id, object, url }: Related) -> Subject {
+    let list = catalog::lists().iter().find(|list| list.table.object == object);
+    let whole = list.and_then(|list| {
+        let parent = catalog::resource(list.parent?.table)?.table.object;
+        let place = list.path.split('/').position(|part| part.starts_with('{'))?;
+        let id = url.as_deref()?.split('/').nth(place)?;
+        Some(Subject { object: parent.to_owned(), id: id.to_owned() })
+    });
+    whole.unwrap_or(Subject { object, id })
 }
 
 /// The id of an object that is named, or shown whole.
@@ -103,6 +157,39 @@ mod tests {
         assert_eq!(told(&dispute), ["dp_1", "ch_1"]);
         let discount = serde_json::json!({ "id": "di_1", "object": "discount", "customer": { "id": "cus_1" }, "invoice": null });
         assert_eq!(told(&discount), ["di_1", "cus_1"]);
+    }
+
+    #[test]
+    fn trap_9_a_part_is_read_again_with_its_whole() {
+        let person = serde_json::json!({ "id": "person_1", "object": "person", "account": "acct_1" });
+        assert_eq!(told(&person), ["acct_1"]);
+        // The account's own tax id has no whole.
+        let own = serde_json::json!({ "id": "txi_1", "object": "tax_id", "customer": null });
+        assert_eq!(told(&own), ["txi_1"]);
+        let summary =
+            serde_json::json!({ "object": "entitlements.active_entitlement_summary", "customer": "cus_1" });
+        assert_eq!(told(&summary), ["cus_1"]);
+    }
+
+    #[test]
+    fn trap_18_thin_events_name_what_to_read() {
+        let page = serde_json::json!({ "data": [
+            { "id": "evt_1", "related_object": { "id": "acct_1", "type": "v2.core.account", "url": "/v2/core/accounts/acct_1" } },
+            { "id": "evt_2", "related_object": {
+                "id": "person_1", "type": "v2.core.account_person", "url": "/v2/core/accounts/acct_2/persons/person_1",
+            } },
+            { "id": "evt_3", "related_object": null },
+            { "id": "evt_4", "data": { "reason": "thin events may carry data of their own" } },
+        ] });
+        let hints = hints(page.to_string().as_bytes()).unwrap();
+        assert_eq!(hints.len(), 4);
+        let named: Vec<_> = hints
+            .into_iter()
+            .flat_map(|hint| hint.subjects)
+            .map(|subject| (subject.object, subject.id))
+            .collect();
+        let account = |id: &str| ("v2.core.account".to_owned(), id.to_owned());
+        assert_eq!(named, [account("acct_1"), account("acct_2")]);
     }
 
     #[test]

@@ -3,15 +3,23 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use catalog::{Decoder, Incomplete, List, One, Page, Paging, Place, Resource};
+use catalog::{DecodeError, Decoder, Incomplete, List, One, Page, Paging, Resource};
 use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt};
 use stripe_api::{Answer, Stripe};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Ask, Slice, SyncError, state::HOLD_BACK};
+use crate::{
+    Slice, SyncError,
+    asking::{self, Request},
+    state::HOLD_BACK,
+};
 
 /// How often a page that is no JSON is asked for again: a proxy that cuts bodies cuts the next one elsewhere.
 const ATTEMPTS: u32 = 5;
+
+/// Objects read at once when their list does not show them whole.
+const THIN: usize = 8;
 
 /// A page and what it was decoded from.
 pub(crate) struct Fetched {
@@ -22,13 +30,16 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// Up to where everything is surely visible, judged by the newest object of the page (trap 4).
+    /// Up to where everything is surely visible, judged by the newest object of the page (trap 4), unless that is dated
+    /// ahead of Stripe's own clock.
     pub(crate) fn newest_held_back(&self) -> Option<i64> {
-        Some(self.page.keys.first()?.created? - HOLD_BACK)
+        let newest = self.page.keys.first()?.created?;
+        Some(self.date.map_or(newest, |date| newest.min(date.timestamp())) - HOLD_BACK)
     }
 }
 
 /// One object as Stripe answered.
+#[derive(Clone)]
 pub(crate) enum Object {
     Found(Answer),
     /// Stripe no longer has it, as of then.
@@ -64,31 +75,54 @@ impl Fetch {
         slice: &Slice,
         decoder: &mut Decoder,
     ) -> Result<(Option<Fetched>, Slice), SyncError> {
-        let List { params, again, paging, created, .. } = *resource.list;
-        let Ask { query, skip } = slice.ask();
-        let asked = if slice.again { again } else { params };
-        let fixed = asked.iter().map(|&(name, value)| (name, value.to_owned()));
-        // A list of one page takes no parameters for paging.
-        let query: Vec<_> = fixed.chain(query.into_iter().filter(|_| paging != Paging::Whole)).collect();
-        let mut fetched = match self.page(resource, &query, &skip, decoder).await {
+        let ask = slice.ask();
+        let request = asking::page(resource, &ask, slice.again);
+        let mut ids = Decoder::new(resource);
+        let shown = if resource.list.thin { &mut ids } else { &mut *decoder };
+        let mut fetched = match self.page(&request, &ask.skip, shown).await {
             Ok(fetched) => fetched,
-            Err(error) => return Ok((None, lost_cursor(slice, created, error)?)),
+            Err(error) => return Ok((None, lost_cursor(slice, resource.list, error)?)),
         };
         // Past this point the page's rows are in the decoder: a cursor that a nested list lost must not bring them again.
-        self.complete(resource, std::mem::take(&mut fetched.page.incomplete), decoder).await?;
-        if fetched.page.keys.is_empty() && fetched.page.has_more {
-            return Err(SyncError::Stuck { path: resource.list.path.to_owned() });
+        self.complete(resource, std::mem::take(&mut fetched.page.incomplete), shown).await?;
+        // A list of one page has no way to go on, whatever it says.
+        fetched.page.has_more &= resource.list.paging != Paging::Whole;
+        let last = fetched.page.keys.last().map(|key| &key.id);
+        if fetched.page.has_more && last == slice.at.as_ref().map(|at| &at.id) {
+            return Err(SyncError::Stuck { path: request.path });
+        }
+        if resource.list.thin {
+            let new = fetched.page.keys.iter().filter(|key| !ask.skip.contains(&key.id));
+            self.whole(resource, new.map(|key| key.id.clone()), decoder).await?;
         }
         let after = slice.walked(&fetched.page.keys, fetched.page.has_more);
-        Ok((Some(fetched), after))
+        let next = fetched.page.next.clone();
+        Ok((Some(fetched), after.on_page(next)))
+    }
+
+    /// Reads objects by themselves, since their list does not show them whole.
+    async fn whole(
+        &self,
+        resource: &'static Resource,
+        ids: impl Iterator<Item = String>,
+        decoder: &mut Decoder,
+    ) -> Result<(), SyncError> {
+        let ask = |id: String| async move { self.object(resource, &id).await.map(|object| (id, object)) };
+        let mut objects = stream::iter(ids.map(ask)).buffered(THIN);
+        while let Some(object) = objects.next().await {
+            let (id, object) = object?;
+            // One that is gone meanwhile has an event of its own.
+            self.decode(resource, &id, object, decoder).await?;
+        }
+        Ok(())
     }
 
     /// Asks for one object at the pinned version.
     pub(crate) async fn object(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
         // Not later than the request is sent: what happens after it must win.
         let as_of_micros = self.stripe.now().timestamp_micros();
-        let Some(path) = object_path(resource, id) else { return Ok(Object::Gone { as_of_micros }) };
-        match self.ask(&path, &[]).await {
+        let Some(request) = asking::object(resource, id) else { return Ok(Object::Gone { as_of_micros }) };
+        match self.ask(&request).await {
             Ok(answer) => Ok(Object::Found(answer)),
             Err(SyncError::Stripe { source, .. }) if source.is_missing() => Ok(Object::Gone { as_of_micros }),
             Err(error) => Err(error),
@@ -117,7 +151,10 @@ impl Fetch {
                     return Ok(Read::Row);
                 }
                 Err(source) if source.is_syntax() && attempt < ATTEMPTS => attempt += 1,
-                Err(source) => return Err(decode(&object_path(resource, id).unwrap_or_default(), source)),
+                Err(source) => {
+                    let path = asking::object(resource, id).map(|request| request.path);
+                    return Err(decode(&path.unwrap_or_default(), source));
+                }
             }
             object = self.object(resource, id).await?;
         }
@@ -126,36 +163,33 @@ impl Fetch {
     /// A page, asked for again when it was cut. When it fails, no row was added.
     async fn page(
         &self,
-        resource: &'static Resource,
-        query: &[(&str, String)],
+        request: &Request,
         skip: &HashSet<String>,
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
-        let mut attempt = 1;
-        loop {
-            match self.try_page(resource, query, skip, decoder).await {
-                Err(SyncError::Decode { source, path }) if source.is_syntax() && attempt < ATTEMPTS => {
-                    tracing::debug!(path, attempt, "Stripe's answer was cut; asking again");
-                    attempt += 1;
-                }
-                other => return other,
-            }
-        }
+        let decoded = |answer: &Answer| decoder.page(&answer.body, answer.sent_at.timestamp_micros(), skip);
+        let (page, answer) = self.decoded(request, decoded).await?;
+        Ok(Fetched { page, body: answer.body, date: answer.date })
     }
 
-    /// The page itself. When it fails, no row was added.
-    async fn try_page(
+    /// An answer as `decode` takes it; asked for again when it was cut.
+    pub(crate) async fn decoded<T>(
         &self,
-        resource: &'static Resource,
-        query: &[(&str, String)],
-        skip: &HashSet<String>,
-        decoder: &mut Decoder,
-    ) -> Result<Fetched, SyncError> {
-        let answer = self.ask(resource.list.path, query).await?;
-        let as_of = answer.sent_at.timestamp_micros();
-        let page =
-            decoder.page(&answer.body, as_of, skip).map_err(|source| decode(resource.list.path, source))?;
-        Ok(Fetched { page, body: answer.body, date: answer.date })
+        request: &Request,
+        mut decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
+    ) -> Result<(T, Answer), SyncError> {
+        let mut attempt = 1;
+        loop {
+            let answer = self.ask(request).await?;
+            match decode(&answer) {
+                Ok(decoded) => return Ok((decoded, answer)),
+                Err(source) if source.is_syntax() && attempt < ATTEMPTS => {
+                    tracing::debug!(path = request.path, attempt, "Stripe's answer was cut; asking again");
+                    attempt += 1;
+                }
+                Err(source) => return Err(self::decode(&request.path, source)),
+            }
+        }
     }
 
     /// Fetches what nested lists left out (trap 12).
@@ -179,55 +213,37 @@ impl Fetch {
         decoder: &mut Decoder,
     ) -> Result<bool, SyncError> {
         let Some(child) = resource.children.get(rest.child) else { return Ok(false) };
-        let mut query = vec![("limit", "100".to_owned()), ("starting_after", rest.after.clone())];
-        let path = match child.place {
-            Place::Path(name) => child.list.path.replace(&format!("{{{name}}}"), &encoded(&rest.parent)),
-            Place::Query(name) => {
-                query.push((name, rest.parent.clone()));
-                child.list.path.to_owned()
-            }
-        };
-        let page = self.decoded_child(&path, &query, rest, decoder).await?;
-        let Some(last) = page.keys.last() else {
-            return if page.has_more { Err(SyncError::Stuck { path }) } else { Ok(false) };
+        let request = asking::page_of(child.list, &rest.parent, Some(&rest.after), None);
+        let decoded =
+            |answer: &Answer| decoder.child_page(rest, &answer.body, answer.sent_at.timestamp_micros());
+        let (page, _) = self.decoded(&request, decoded).await?;
+        let last = page.keys.last().filter(|last| last.id != rest.after);
+        let Some(last) = last else {
+            return if page.has_more { Err(SyncError::Stuck { path: request.path }) } else { Ok(false) };
         };
         rest.after.clone_from(&last.id);
         rest.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
         Ok(page.has_more)
     }
 
-    async fn decoded_child(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-        rest: &Incomplete,
-        decoder: &mut Decoder,
-    ) -> Result<Page, SyncError> {
-        let mut attempt = 1;
-        loop {
-            let answer = self.ask(path, query).await?;
-            let as_of = answer.sent_at.timestamp_micros();
-            match decoder.child_page(rest, &answer.body, as_of) {
-                Ok(page) => return Ok(page),
-                Err(source) if source.is_syntax() && attempt < ATTEMPTS => attempt += 1,
-                Err(source) => return Err(decode(path, source)),
-            }
-        }
-    }
-
-    async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, SyncError> {
-        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    async fn ask(&self, Request { path, query }: &Request) -> Result<Answer, SyncError> {
+        let query: Vec<(&str, &str)> =
+            query.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
         let answer = self.stop.run_until_cancelled(self.stripe.get(path, &query)).await;
         let answer = answer.ok_or(SyncError::Stopped)?;
-        answer.map_err(|source| SyncError::Stripe { path: path.to_owned(), source })
+        answer.map_err(|source| SyncError::Stripe { path: path.clone(), source })
     }
 }
 
 /// The slice that goes on when the cursor object is gone; every other error stays one.
-fn lost_cursor(slice: &Slice, by_time: bool, error: SyncError) -> Result<Slice, SyncError> {
+fn lost_cursor(slice: &Slice, list: &List, error: SyncError) -> Result<Slice, SyncError> {
+    // API v2 says only that the page is not valid.
+    let on_page = slice.at.as_ref().is_some_and(|at| at.page.is_some()) && !slice.by_time;
     match &error {
-        SyncError::Stripe { source, .. } if source.is_missing_cursor() => {
-            slice.without_cursor(by_time).ok_or(error)
+        SyncError::Stripe { source, .. }
+            if source.is_missing_cursor() || (on_page && source.is_invalid()) =>
+        {
+            slice.without_cursor(list.created.is_some()).ok_or(error)
         }
         SyncError::Stripe { .. }
         | SyncError::Decode { .. }
@@ -235,6 +251,7 @@ fn lost_cursor(slice: &Slice, by_time: bool, error: SyncError) -> Result<Slice, 
         | SyncError::Checkpoint { .. }
         | SyncError::Stuck { .. }
         | SyncError::Event { .. }
+        | SyncError::Parents { .. }
         | SyncError::Setup(_)
         | SyncError::Stopped => Err(error),
     }
@@ -242,18 +259,4 @@ fn lost_cursor(slice: &Slice, by_time: bool, error: SyncError) -> Result<Slice, 
 
 fn decode(path: &str, source: catalog::DecodeError) -> SyncError {
     SyncError::Decode { path: path.to_owned(), source }
-}
-
-/// None for the few kinds that Stripe only lists: there the list has the last word.
-fn object_path(resource: &Resource, id: &str) -> Option<String> {
-    Some(resource.list.retrieve?.replace("{id}", &encoded(id)))
-}
-
-/// What an id keeps as it is: all that a path segment may hold unescaped.
-const PLAIN: &percent_encoding::AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b'~');
-
-/// An id as one path segment: ids of coupons and plans are chosen by people.
-fn encoded(id: &str) -> String {
-    percent_encoding::utf8_percent_encode(id, PLAIN).to_string()
 }

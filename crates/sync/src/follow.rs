@@ -1,15 +1,23 @@
 //! Following what happens: new objects by list, changed ones by event, deleted ones that others name; then the cursor.
 
-use catalog::Resource;
+use std::collections::BTreeMap;
+
+use catalog::{Api, Resource};
 use futures::stream::{self, StreamExt};
 use warehouse::Warehouse;
 
 use crate::{
     Feed, SyncError, TableReport, TableState, Walks,
-    change::{Changes, Listed, News},
-    cycle::Cycle,
-    state::KEPT,
+    change::{Again, Changes, Listed, News},
+    cycle::{Cycle, own_lists},
+    state::{KEPT, Owed, owed_checkpoint},
 };
+
+/// What is owed, by table.
+pub(crate) type Debts = BTreeMap<String, Owed>;
+
+/// How often a feed that is too long is worked off before the rest is held whole.
+const WORKED_OFF: u32 = 3;
 
 /// What the feed has to say.
 enum Said {
@@ -21,7 +29,7 @@ enum Said {
     Nothing,
 }
 
-/// The end of a cycle: every table that can be is brought up to date.
+/// The end of a cycle: every table that can be is brought up to date, of one version of Stripe's API.
 pub(crate) struct Following<'a, W> {
     pub(crate) cycle: &'a Cycle<'a, W>,
     pub(crate) changes: Changes<'a, W>,
@@ -29,18 +37,21 @@ pub(crate) struct Following<'a, W> {
 }
 
 impl<W: Warehouse> Following<'_, W> {
-    /// Applies what changed since the cursor, and moves it when every table could be brought up to date.
-    pub(crate) async fn run(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<(), SyncError> {
+    /// Applies what changed since the cursor, and moves it; where it stands. What a table could not be told is owed to it.
+    pub(crate) async fn run(
+        &self,
+        mut feed: Feed,
+        tables: &mut [TableReport],
+        owed: &mut Debts,
+    ) -> Result<Feed, SyncError> {
         let mut most = self.cycle.engine.options.event_pages;
         let mut said = self.said(&feed, most, tables).await?;
-        while matches!(said, Said::TooMuch) {
-            let Some(further) = self.work_off(feed.clone(), tables).await? else {
-                return Ok(());
-            };
-            if further == feed {
-                most = usize::MAX; // All of it is within the hold-back: read it whole.
+        for times in 1.. {
+            let Said::TooMuch = said else { break };
+            feed = self.work_off(feed, tables, owed).await?;
+            if times == WORKED_OFF {
+                most = usize::MAX; // Events come as fast as they are worked off: the rest is held whole.
             }
-            feed = further;
             said = self.said(&feed, most, tables).await?;
         }
         let news = match said {
@@ -48,15 +59,34 @@ impl<W: Warehouse> Following<'_, W> {
             Said::TooMuch | Said::Nothing => None,
         };
         // Listed after the events were read: what shows in a list is then as new as they say.
-        let mut whole = self.list_all(tables).await?;
+        self.list_all(tables).await?;
         if let Some(news) = &news {
-            whole &= self.reread_all(news, news.read_micros, tables).await?;
+            self.reread_all(news, news.read_micros, tables, owed).await?;
         }
-        self.apply_dangling(tables).await?;
-        if let Some(news) = news.filter(|_| whole) {
-            let cursor = news.cursor(&feed);
-            let rows = self.changes.settle(self.events, news, &cursor).await?;
-            add(tables, self.events.table.name, rows);
+        if self.events.list.api() == Api::V1 {
+            self.apply_dangling(tables).await?;
+        }
+        if let Some(news) = news {
+            feed = news.cursor(&feed);
+            self.settle(news, &feed, tables, owed).await?;
+        }
+        Ok(feed)
+    }
+
+    /// Stores events with the cursor after them, and what could not be read again.
+    async fn settle(
+        &self,
+        news: News,
+        feed: &Feed,
+        tables: &mut [TableReport],
+        owed: &Debts,
+    ) -> Result<(), SyncError> {
+        let named = others(self.events).map(|resource| resource.table.name);
+        let owed: Vec<_> =
+            named.map(|table| owed_checkpoint(table, owed.get(table))).collect::<Result<_, _>>()?;
+        let rows = self.changes.settle(self.events, news, feed, owed).await?;
+        if let Some(report) = report_of(tables, self.events.table.name) {
+            self.wrote(report, rows);
         }
         Ok(())
     }
@@ -70,7 +100,7 @@ impl<W: Warehouse> Following<'_, W> {
             Ok(news) => Ok(news.map_or(Said::TooMuch, Said::All)),
             Err(error) if error.is_unavailable() => {
                 if let Some(report) = report_of(tables, self.events.table.name) {
-                    self.failed(report, error).await?;
+                    self.failed(report, error)?;
                 }
                 Ok(Said::Nothing)
             }
@@ -79,17 +109,20 @@ impl<W: Warehouse> Following<'_, W> {
     }
 
     /// Works through a feed that is too long to be held at once, from its oldest events on, each stretch with its own
-    /// step of the cursor. Gives the cursor reached, none when a table could not go on.
+    /// step of the cursor. Gives the cursor reached.
     ///
     /// What was listed or read again after the newest event of a stretch needs no second look, so an object that
     /// changed a thousand times is read once.
-    async fn work_off(&self, mut feed: Feed, tables: &mut [TableReport]) -> Result<Option<Feed>, SyncError> {
+    async fn work_off(
+        &self,
+        mut feed: Feed,
+        tables: &mut [TableReport],
+        owed: &mut Debts,
+    ) -> Result<Feed, SyncError> {
         let newest = self.changes.newest_events(self.events).await?.and_then(|page| page.newest_held_back());
         let shown_since = self.cycle.fetch.stripe.now().timestamp_micros();
-        if !self.list_all(tables).await? {
-            return Ok(None);
-        }
-        let Some(until) = newest else { return Ok(Some(feed)) };
+        self.list_all(tables).await?;
+        let Some(until) = newest else { return Ok(feed) };
         // A feed that had no event yet begins with the oldest that Stripe can have.
         let mut since = feed.since.unwrap_or(until - KEPT);
         let mut width = ((until - since) / 2).max(1);
@@ -101,32 +134,23 @@ impl<W: Warehouse> Following<'_, W> {
                 width = ((end - since) / 2).max(1);
                 continue;
             };
-            if !self.reread_all(&news, shown_since, tables).await? {
-                return Ok(None);
-            }
+            self.reread_all(&news, shown_since, tables, owed).await?;
             if news.pages <= (most / 2).max(1) {
                 width = width.saturating_mul(2);
             }
             (since, feed.since) = (end, Some(end));
-            let rows = self.changes.settle(self.events, news, &feed).await?;
-            add(tables, self.events.table.name, rows);
+            self.settle(news, &feed, tables, owed).await?;
         }
-        Ok(Some(feed))
+        Ok(feed)
     }
 
-    /// New objects of every live table; whether all could be listed.
-    async fn list_all(&self, tables: &mut [TableReport]) -> Result<bool, SyncError> {
-        let mut whole = true;
-        let mut asked = Vec::new();
-        for resource in others(self.events) {
-            match report_of(tables, resource.table.name).map(|report| &report.outcome) {
-                Some(&Ok(TableState::Live { frontier, walks })) => {
-                    asked.push(self.list_new(resource, frontier, walks));
-                }
-                Some(Ok(TableState::Unavailable { .. })) | None => {}
-                Some(Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_)) => whole = false,
-            }
-        }
+    /// New objects of every live table. One that cannot be listed says so, and is asked from where it stands next time.
+    async fn list_all(&self, tables: &mut [TableReport]) -> Result<(), SyncError> {
+        let live = |resource: &'static Resource| match &report_of(tables, resource.table.name)?.outcome {
+            &Ok(TableState::Live { frontier, walks }) => Some(self.list_new(resource, frontier, walks)),
+            Ok(_) | Err(_) => None,
+        };
+        let asked: Vec<_> = others(self.events).filter_map(live).collect();
         let width = self.cycle.engine.options.reads;
         let listed: Vec<_> = stream::iter(asked).buffer_unordered(width).collect().await;
         for (resource, listed) in listed {
@@ -136,10 +160,10 @@ impl<W: Warehouse> Following<'_, W> {
                     report.outcome = Ok(state);
                     self.wrote(report, rows);
                 }
-                Err(error) => whole = self.failed(report, error).await?,
+                Err(error) => self.failed(report, error)?,
             }
         }
-        Ok(whole)
+        Ok(())
     }
 
     async fn list_new(
@@ -151,25 +175,57 @@ impl<W: Warehouse> Following<'_, W> {
         (resource, self.changes.list_new(resource, frontier, walks).await)
     }
 
-    /// Objects that events name, in every live table; whether all could be read.
+    /// Objects that events name, and those that are owed, in every table that holds any.
     async fn reread_all(
         &self,
         news: &News,
         since_micros: i64,
         tables: &mut [TableReport],
-    ) -> Result<bool, SyncError> {
-        let mut whole = true;
+        owed: &mut Debts,
+    ) -> Result<(), SyncError> {
         for resource in others(self.events) {
             let Some(report) = report_of(tables, resource.table.name) else { continue };
-            if !matches!(report.outcome, Ok(TableState::Live { .. })) {
-                continue;
-            }
-            match self.changes.reread_stale(resource, news.ids(resource.table.object), since_micros).await {
-                Ok(rows) => self.wrote(report, rows),
-                Err(error) => whole = self.failed(report, error).await?,
+            let named = news.ids(resource.table.object);
+            let owed = owed.entry(resource.table.name.to_owned()).or_default();
+            match report.outcome {
+                Ok(TableState::Live { .. }) => {
+                    self.reread(resource, named, since_micros, (report, owed)).await?
+                }
+                // It holds nothing: its first copy will show what is.
+                Ok(TableState::Unavailable { .. }) => {}
+                Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_) => owed.add(named),
             }
         }
-        Ok(whole)
+        Ok(())
+    }
+
+    async fn reread(
+        &self,
+        resource: &'static Resource,
+        named: Vec<String>,
+        since_micros: i64,
+        (report, owed): (&mut TableReport, &mut Owed),
+    ) -> Result<(), SyncError> {
+        let mut again = self.changes.reread_stale(resource, named, since_micros).await?;
+        let before = std::mem::take(&mut owed.ids);
+        again.extend(self.changes.reread(resource, before.into_iter().collect()).await?);
+        owed.add(again.failed.iter().map(|(id, _)| id.clone()));
+        self.wrote(report, again.rows);
+        self.conclude(report, again)
+    }
+
+    /// Objects that Stripe refuses to show are said and owed; any other failure is the table's.
+    fn conclude(&self, report: &mut TableReport, again: Again) -> Result<(), SyncError> {
+        let refused = again.failed.iter().filter(|(_, error)| error.is_unavailable()).count();
+        for (_, error) in again.failed {
+            if !error.is_unavailable() {
+                return self.failed(report, error);
+            }
+            let why =
+                format!("{refused} objects could not be read again. The last one: {}", error.sentence());
+            self.cycle.show(report.table, |shown| shown.why = Some(why));
+        }
+        Ok(())
     }
 
     async fn apply_dangling(&self, tables: &mut [TableReport]) -> Result<(), SyncError> {
@@ -182,9 +238,10 @@ impl<W: Warehouse> Following<'_, W> {
             .copied()
             .filter(|resource| is_live(tables, resource.table.name))
             .collect();
-        let rows = self.changes.fetch_dangling(&live, customers).await?;
-        add(tables, customers.table.name, rows);
-        Ok(())
+        let again = self.changes.fetch_dangling(&live, customers).await?;
+        let Some(report) = report_of(tables, customers.table.name) else { return Ok(()) };
+        self.wrote(report, again.rows);
+        self.conclude(report, again)
     }
 
     fn wrote(&self, report: &mut TableReport, rows: u64) {
@@ -193,28 +250,22 @@ impl<W: Warehouse> Following<'_, W> {
     }
 
     /// A table that cannot go on; what concerns all ends the cycle.
-    async fn failed(&self, report: &mut TableReport, error: SyncError) -> Result<bool, SyncError> {
+    fn failed(&self, report: &mut TableReport, error: SyncError) -> Result<(), SyncError> {
         if error.concerns_all() {
             return Err(error);
         }
-        report.outcome = self.cycle.concluded(report.table, Err(error), false).await;
-        Ok(false)
+        report.outcome = self.cycle.unfinished(report.table, error);
+        Ok(())
     }
 }
 
-/// Every resource but the events themselves.
+/// Every resource that the feed tells of, but the events themselves and what is only asked for parent by parent.
 fn others(events: &'static Resource) -> impl Iterator<Item = &'static Resource> {
-    catalog::resources().iter().copied().filter(|resource| resource.table.name != events.table.name)
+    own_lists().filter(|other| other.list.api() == events.list.api() && other.table.name != events.table.name)
 }
 
 fn report_of<'a>(tables: &'a mut [TableReport], table: &str) -> Option<&'a mut TableReport> {
     tables.iter_mut().find(|report| report.table == table)
-}
-
-fn add(tables: &mut [TableReport], table: &'static str, rows: u64) {
-    if let Some(report) = report_of(tables, table) {
-        report.rows += rows;
-    }
 }
 
 fn is_live(tables: &[TableReport], name: &str) -> bool {

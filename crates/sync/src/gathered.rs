@@ -13,9 +13,15 @@ use crate::{
 /// Walked and not yet stored, in the order in which it came.
 #[derive(Default)]
 pub(crate) struct Gathered {
+    /// What a walk begins with; stored with its first rows.
+    begun: Option<Step>,
     steps: VecDeque<Step>,
     rows: usize,
+    bytes: usize,
 }
+
+/// More bytes than this are not gathered, however few rows they are: nested lists can be long.
+const MOST_BYTES: usize = 32 << 20;
 
 /// A walk, or a split.
 #[derive(Default)]
@@ -26,11 +32,31 @@ struct Step {
     state: Option<TableState>,
 }
 
+impl Step {
+    fn rows(&self) -> usize {
+        self.decoded.as_ref().map_or(0, |decoded| decoded.rows.num_rows())
+    }
+
+    fn bytes(&self) -> usize {
+        let nested = |decoded: &Decoded| -> usize {
+            decoded.nested.iter().map(|nested| nested.rows.get_array_memory_size()).sum()
+        };
+        self.decoded.as_ref().map_or(0, |decoded| decoded.rows.get_array_memory_size() + nested(decoded))
+    }
+}
+
 impl Gathered {
+    /// The slices of a walk that begins, all of them: what is not stored would be forgotten when it is broken off.
+    pub(crate) fn begin(&mut self, slices: Vec<Slice>, state: TableState) {
+        self.begun = Some(Step { slices, state: Some(state), ..Step::default() });
+    }
+
     /// Rows of a walk, the slice after them, and where the table stands if that is new.
     pub(crate) fn walked(&mut self, decoded: Decoded, slice: Slice, state: Option<TableState>) {
-        self.rows += decoded.rows.num_rows();
-        self.steps.push_back(Step { decoded: Some(decoded), slices: vec![slice], state });
+        let step = Step { decoded: Some(decoded), slices: vec![slice], state };
+        self.rows += step.rows();
+        self.bytes += step.bytes();
+        self.steps.push_back(step);
     }
 
     /// The halves of a slice.
@@ -38,9 +64,9 @@ impl Gathered {
         self.steps.push_back(Step { slices: halves.into(), ..Step::default() });
     }
 
-    /// Rows of the table itself.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
+    /// Whether there are more rows than `rows`, or more bytes than fit.
+    pub(crate) fn is_full(&self, rows: usize) -> bool {
+        self.rows >= rows || self.bytes >= MOST_BYTES
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,16 +76,20 @@ impl Gathered {
     /// What came first: as much as holds no more than `most` rows, but at least one step.
     pub(crate) fn take(&mut self, most: usize) -> Transaction {
         let mut taken = Transaction::default();
+        taken.extend(self.begun.take());
+        let mut bytes = 0;
         while let Some(step) = self.steps.pop_front() {
-            let rows = step.decoded.as_ref().map_or(0, |decoded| decoded.rows.num_rows());
-            if taken.rows > 0 && taken.rows + rows > most {
+            let more = taken.rows + step.rows() > most || bytes + step.bytes() > MOST_BYTES;
+            if taken.rows > 0 && more {
                 self.steps.push_front(step);
                 break;
             }
-            taken.rows += rows;
-            taken.add(step);
+            taken.rows += step.rows();
+            bytes += step.bytes();
+            taken.extend(Some(step));
         }
         self.rows -= taken.rows;
+        self.bytes -= bytes;
         taken
     }
 }
@@ -74,7 +104,8 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    fn add(&mut self, step: Step) {
+    fn extend(&mut self, step: Option<Step>) {
+        let Some(step) = step else { return };
         self.decoded.extend(step.decoded);
         self.slices.extend(step.slices.into_iter().map(|slice| (slice.number, slice)));
         self.state = step.state.or(self.state.take());

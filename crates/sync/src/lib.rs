@@ -6,6 +6,7 @@
 //! What holds at every moment, kill -9 included: a checkpoint names only rows that the same transaction wrote, so the
 //! next run ends with the same tables. Deliberately absent: DuckDB, the environment, the wall clock, spawned tasks.
 
+mod asking;
 mod change;
 mod copy;
 mod cycle;
@@ -17,6 +18,8 @@ mod follow;
 mod gathered;
 mod progress;
 mod reread;
+mod rounds;
+mod set;
 mod slice;
 mod state;
 
@@ -25,4 +28,4 @@ pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
-pub use state::{Feed, TableState, Walks, table_states};
+pub use state::{Began, Feed, TableState, Walks, table_states};

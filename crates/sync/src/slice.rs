@@ -12,6 +12,9 @@ const STRIPE_BEGAN: i64 = 1_262_304_000;
 /// A stretch shorter than this is not worth a split: each costs a page that is not full.
 const SHORTEST_SPLIT: i64 = 10 * 86_400;
 
+/// A walk that loses its cursor more often than this will not come to its end.
+const MOST_BEGINNINGS: u32 = 20;
+
 /// How far a slice has been walked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -21,6 +24,9 @@ pub struct Position {
     pub created: Option<i64>,
     /// The ids stored so far of that second, for the day on which the cursor object is gone.
     pub seen: Vec<String>,
+    /// Where the next page is, in lists of API v2 (trap 6): path and query.
+    #[serde(default)]
+    pub page: Option<String>,
 }
 
 /// One stretch `[gte, lt)` of a list.
@@ -40,6 +46,9 @@ pub struct Slice {
     /// Asks for what the list leaves out otherwise (trap 10).
     #[serde(default)]
     pub again: bool,
+    /// How often the walk began anew because its cursor was gone.
+    #[serde(default)]
+    pub begun_anew: u32,
     /// Every object of the stretch is stored.
     pub done: bool,
 }
@@ -51,13 +60,24 @@ pub struct Ask {
     pub query: Vec<(&'static str, String)>,
     /// Ids that are stored already and must be passed over.
     pub skip: HashSet<String>,
+    /// The page itself, path and query, where Stripe named it; then `query` does not count.
+    pub page: Option<String>,
 }
 
 impl Slice {
     /// The whole list.
     #[must_use]
     pub fn whole() -> Self {
-        Self { number: 0, gte: None, lt: None, at: None, by_time: false, again: false, done: false }
+        Self {
+            number: 0,
+            gte: None,
+            lt: None,
+            at: None,
+            by_time: false,
+            again: false,
+            begun_anew: 0,
+            done: false,
+        }
     }
 
     /// Everything from `gte` on.
@@ -73,8 +93,9 @@ impl Slice {
         query.extend(self.gte.map(|second| ("created[gte]", second.to_string())));
         let Some(at) = &self.at else {
             query.extend(self.lt.map(|second| ("created[lt]", second.to_string())));
-            return Ask { query, skip: HashSet::new() };
+            return Ask { query, skip: HashSet::new(), page: None };
         };
+        let page = at.page.clone().filter(|_| !self.by_time);
         match at.created {
             Some(second) if self.by_time => query.push(("created[lte]", second.to_string())),
             Some(_) | None => {
@@ -82,10 +103,10 @@ impl Slice {
                 query.push(("starting_after", at.id.clone()));
             }
         }
-        Ask { query, skip: at.seen.iter().cloned().collect() }
+        Ask { query, skip: at.seen.iter().cloned().collect(), page }
     }
 
-    /// The slice after a page: `keys` in page order, the skipped ones too.
+    /// The slice after a page whose `keys` are in page order, the skipped ones too.
     #[must_use]
     pub fn walked(&self, keys: &[catalog::Key], has_more: bool) -> Self {
         let Some(last) = keys.last() else { return Self { done: !has_more, ..self.clone() } };
@@ -98,19 +119,29 @@ impl Slice {
             let same_second = keys.iter().filter(|key| key.created == last.created);
             seen.extend(same_second.map(|key| key.id.clone()).filter(|id| !known.contains(id)));
         }
-        let at = Position { id: last.id.clone(), created: last.created, seen };
+        let at = Position { id: last.id.clone(), created: last.created, seen, page: None };
         Self { at: Some(at), by_time: false, done: !has_more, ..self.clone() }
     }
 
+    /// The same, going on at the page that Stripe named.
+    #[must_use]
+    pub fn on_page(mut self, next: Option<String>) -> Self {
+        if let Some(at) = &mut self.at {
+            at.page = next;
+        }
+        self
+    }
+
     /// The slice when Stripe no longer knows the cursor object: it goes on by time in a list that can be asked so, and
-    /// from its beginning in another. None when that was tried.
+    /// from its beginning in another. None when that was tried often enough.
     #[must_use]
     pub fn without_cursor(&self, by_time: bool) -> Option<Self> {
         let at = self.at.as_ref()?;
         if by_time {
             return (at.created.is_some() && !self.by_time).then(|| Self { by_time: true, ..self.clone() });
         }
-        Some(Self { at: None, ..self.clone() })
+        let begun_anew = self.begun_anew + 1;
+        (begun_anew <= MOST_BEGINNINGS).then(|| Self { at: None, begun_anew, ..self.clone() })
     }
 
     /// Two slices for what is left of this one, the older under `number`; none when it is too short.
@@ -169,6 +200,17 @@ mod tests {
         assert_eq!(newer.gte, older.lt, "gte includes and lt excludes: no second twice, none lost");
         assert_eq!(newer.at, slice.at);
         assert_eq!(older.gte, slice.gte);
+    }
+
+    #[test]
+    fn trap_2_a_walk_that_loses_its_cursor_forever_ends() {
+        let mut slice = Slice::whole();
+        let lost = |slice: &Slice| slice.walked(&[key("a", 7)], true).without_cursor(false);
+        for _ in 0..MOST_BEGINNINGS {
+            slice = lost(&slice).unwrap();
+            assert_eq!(slice.at, None);
+        }
+        assert_eq!(lost(&slice), None);
     }
 
     #[test]

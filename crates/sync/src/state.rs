@@ -1,14 +1,19 @@
 //! What is stored between runs: where each table and the change feed stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use catalog::Table;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use stripe_api::Stripe;
 use warehouse::Checkpoint;
 
-use crate::{Slice, SyncError};
+use crate::{Slice, SyncError, rounds::Round};
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
 pub(crate) const HOLD_BACK: i64 = 120;
+
+/// The feed whose checkpoint does not name its table.
+const FIRST_FEED: &str = "events";
 
 /// Where a table is in its life. Only the engine moves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,16 +23,16 @@ pub enum TableState {
     Copying {
         /// The frontier that the table will have when it is live.
         frontier: Option<i64>,
-        /// When the walk began.
+        /// When the walk began; none for tables that were begun by an earlier version.
         #[serde(default)]
-        since_micros: Option<i64>,
+        began: Option<Began>,
     },
     /// It was live, and changes were or may have been missed: its list is walked again, over the rows it has.
     Comparing {
         /// The frontier that the table will have when it is live.
         frontier: Option<i64>,
-        /// Rows that show a state before then are not compared yet.
-        since_micros: i64,
+        /// When the walk began: rows that show an older state are not compared yet.
+        began: Began,
         /// Only what was created from this second on is walked; none for all of it.
         #[serde(default)]
         from: Option<i64>,
@@ -50,7 +55,46 @@ pub enum TableState {
     },
 }
 
-/// When the walks over a list began that went well, by the clock that stamps answers.
+/// When a walk began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// By the clock that stamps rows.
+    pub as_of_micros: i64,
+    /// By Stripe's clock.
+    pub dated_micros: i64,
+}
+
+impl Began {
+    /// Now. Before Stripe's first answer its clock is taken to be this machine's.
+    pub(crate) fn now(stripe: &Stripe) -> Self {
+        let as_of = stripe.now();
+        let dated = stripe.date().unwrap_or(as_of);
+        Self { as_of_micros: as_of.timestamp_micros(), dated_micros: dated.timestamp_micros() }
+    }
+}
+
+/// Objects that events named and that could not be read again when they were.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owed {
+    pub(crate) ids: BTreeSet<String>,
+    /// There were too many: the whole table is to be compared.
+    pub(crate) all: bool,
+}
+
+/// More owed objects than this are no longer kept one by one.
+const MOST_OWED: usize = 5_000;
+
+impl Owed {
+    pub(crate) fn add(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.ids.extend(ids);
+        if self.ids.len() > MOST_OWED {
+            self.ids.clear();
+            self.all = true;
+        }
+    }
+}
+
+/// When the walks over a list began that went well, by Stripe's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Walks {
     /// The last over all of it.
@@ -61,9 +105,9 @@ pub struct Walks {
 
 impl Walks {
     /// These, and one more, over all or only the recent part.
-    pub(crate) fn and(self, since_micros: i64, whole: bool) -> Self {
-        let whole_micros = if whole { Some(since_micros) } else { self.whole_micros };
-        Self { whole_micros, recent_micros: Some(since_micros) }
+    pub(crate) fn and(self, began: Began, whole: bool) -> Self {
+        let whole_micros = if whole { Some(began.dated_micros) } else { self.whole_micros };
+        Self { whole_micros, recent_micros: Some(began.dated_micros) }
     }
 }
 
@@ -74,7 +118,7 @@ pub struct Feed {
     pub since: Option<i64>,
     /// The first copy ran meanwhile: an event that is stored may still have to be applied.
     pub catching_up: bool,
-    /// The second, by Stripe's clock, at which the feed was last read to its end; none while Stripe refuses it.
+    /// The second, by Stripe's clock, at which the feed was last read to its end.
     #[serde(default)]
     pub read_at: Option<i64>,
 }
@@ -85,9 +129,9 @@ pub(crate) const KEPT: i64 = 30 * DAY;
 
 impl Feed {
     /// Whether events may have been dropped by Stripe before they were read, when it is `now` there; a day early, to be
-    /// sure. A feed that was refused until now was never read.
+    /// sure.
     pub(crate) fn has_gap(&self, now: Option<i64>) -> bool {
-        now.is_some_and(|now| self.read_at.is_none_or(|read| now - read > KEPT - DAY))
+        self.read_at.zip(now).is_some_and(|(read, now)| now - read > KEPT - DAY)
     }
 }
 
@@ -96,7 +140,12 @@ impl Feed {
 pub(crate) struct Stored {
     pub(crate) tables: BTreeMap<String, TableState>,
     pub(crate) slices: BTreeMap<String, Vec<Slice>>,
-    pub(crate) feed: Option<Feed>,
+    /// By the table of their events.
+    pub(crate) feeds: BTreeMap<String, Feed>,
+    /// By table.
+    pub(crate) rounds: BTreeMap<String, Round>,
+    /// By table.
+    pub(crate) owed: BTreeMap<String, Owed>,
 }
 
 impl Stored {
@@ -107,7 +156,15 @@ impl Stored {
             let Some(value) = value else { continue };
             let mut parts = key.split('/');
             match (parts.next(), parts.next()) {
-                (Some("feed"), None) => stored.feed = Some(parse(&key, value)?),
+                (Some("feed"), table) => {
+                    stored.feeds.insert(table.unwrap_or(FIRST_FEED).to_owned(), parse(&key, value)?);
+                }
+                (Some("owed"), Some(table)) => {
+                    stored.owed.insert(table.to_owned(), parse(&key, value)?);
+                }
+                (Some("round"), Some(table)) => {
+                    stored.rounds.insert(table.to_owned(), parse(&key, value)?);
+                }
                 (Some("table"), Some(table)) => {
                     stored.tables.insert(table.to_owned(), parse(&key, value)?);
                 }
@@ -126,7 +183,16 @@ impl Stored {
 /// # Errors
 /// When another version of the program wrote them.
 pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
-    Ok(Stored::read(checkpoints)?.tables)
+    let Stored { mut tables, rounds, .. } = Stored::read(checkpoints)?;
+    for (name, state) in &mut tables {
+        let also = catalog::resource(name).is_some_and(|resource| resource.also.is_some());
+        let asked = rounds.get(name).is_some_and(Round::was_whole);
+        if let (true, false, TableState::Live { frontier, .. }) = (also, asked, &state) {
+            // Its own list is copied, but not yet what only parents show.
+            *state = TableState::Copying { frontier: *frontier, began: None };
+        }
+    }
+    Ok(tables)
 }
 
 pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {
@@ -141,8 +207,22 @@ pub(crate) fn slice_removed(table: &str, number: u32) -> Checkpoint {
     Checkpoint { key: slice_key(table, number), value: None }
 }
 
-pub(crate) fn feed_checkpoint(feed: &Feed) -> Result<Checkpoint, SyncError> {
-    checkpoint("feed".to_owned(), feed)
+pub(crate) fn feed_checkpoint(events: &Table, feed: &Feed) -> Result<Checkpoint, SyncError> {
+    let key = if events.name == FIRST_FEED { "feed".to_owned() } else { format!("feed/{}", events.name) };
+    checkpoint(key, feed)
+}
+
+/// What is owed to a table; nothing removes the checkpoint.
+pub(crate) fn owed_checkpoint(table: &str, owed: Option<&Owed>) -> Result<Checkpoint, SyncError> {
+    let key = format!("owed/{table}");
+    match owed.filter(|owed| owed.all || !owed.ids.is_empty()) {
+        Some(owed) => checkpoint(key, owed),
+        None => Ok(Checkpoint { key, value: None }),
+    }
+}
+
+pub(crate) fn round_checkpoint(table: &str, round: &Round) -> Result<Checkpoint, SyncError> {
+    checkpoint(format!("round/{table}"), round)
 }
 
 fn slice_key(table: &str, number: u32) -> String {

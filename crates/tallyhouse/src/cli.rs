@@ -77,7 +77,7 @@ pub struct ConnectStripe {
 /// Options of `sync`.
 #[derive(Debug, Args)]
 pub struct Sync {
-    /// Only this connection.
+    /// Only this connection, also when it is paused [default: every one that is not paused].
     #[arg(long, value_name = "NAME")]
     pub connection: Option<String>,
 }

@@ -173,7 +173,8 @@ impl Config {
         }
         let Stripe { requests_per_second, requests_per_second_per_endpoint, concurrent_requests, .. } =
             self.stripe;
-        if requests_per_second == 0 || requests_per_second_per_endpoint == 0 || concurrent_requests == 0 {
+        if requests_per_second == Some(0) || requests_per_second_per_endpoint == 0 || concurrent_requests == 0
+        {
             bail!("stripe.requests_per_second, …_per_endpoint and concurrent_requests must be at least 1");
         }
         if self.warehouse.memory_limit_mb < 64 {
@@ -299,10 +300,21 @@ mod tests {
         ]);
         let config = Config::from_sources(&flags, set.clone()).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("/b"));
-        assert_eq!(config.stripe.requests_per_second, 7);
+        assert_eq!(config.stripe.requests_per_second, Some(7));
         assert_eq!(config.stripe.api_url.as_str(), "http://127.0.0.1:1/");
         let config = Config::from_sources(&Flags { data: Some("/c".into()), ..flags }, set).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("/c"));
+    }
+
+    #[test]
+    fn trap_22_a_sandbox_is_asked_more_slowly_unless_told_how_fast() {
+        let rates = |pairs: &[(&str, &str)], mode| {
+            Config::from_sources(&Flags::default(), variables(pairs)).unwrap().stripe.rates(mode).per_second
+        };
+        assert!(rates(&[], Mode::Test) < 25);
+        assert_eq!(rates(&[], Mode::Live), 80);
+        let told = [("TALLYHOUSE__STRIPE__REQUESTS_PER_SECOND", "5000")];
+        assert_eq!([Mode::Live, Mode::Test].map(|mode| rates(&told, mode)), [5_000, 5_000]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use secrecy::SecretString;
 use store::Store;
-use stripe_api::{Clock, Rates, RetryPolicy, Stripe, StripeError};
+use stripe_api::{Clock, KeyKind, Mode, RetryPolicy, Stripe, StripeError};
 use warehouse::{DuckDb, DuckOptions};
 
 use crate::config::{self, Config};
@@ -35,7 +35,8 @@ pub fn open_warehouse(config: &Config) -> anyhow::Result<DuckDb> {
     Ok(DuckDb::open(config.warehouse_file(), options)?)
 }
 
-/// How to ask Stripe with `key`.
+/// How to ask Stripe with `key`, as fast as the account's mode allows. A key that does not tell its mode is taken for a
+/// sandbox's: too slow harms nobody.
 ///
 /// # Errors
 /// When this machine cannot make TLS connections.
@@ -45,11 +46,7 @@ pub fn stripe(
     retry: RetryPolicy,
     clock: Arc<dyn Clock>,
 ) -> Result<Stripe, StripeError> {
-    let rates = Rates {
-        per_second: options.requests_per_second,
-        per_endpoint: options.requests_per_second_per_endpoint,
-        concurrent: options.concurrent_requests,
-    };
+    let rates = options.rates(KeyKind::parse(&key).map_or(Mode::Test, |kind| kind.mode));
     let api_url = options.api_url.clone();
     Stripe::new(stripe_api::Config { api_url, key, account: None, rates, retry }, clock)
 }
@@ -69,33 +66,50 @@ fn make_folder(config: &Config) -> anyhow::Result<()> {
     make_private(folder)
 }
 
-/// A folder that was there is made private when it is for us alone. Others' folders, such as somebody's home, are not ours
-/// to close.
+/// A folder that was there is made private.
 fn make_private(folder: &Path) -> anyhow::Result<()> {
+    let Some(Open { how, used }) = open_to_others(folder)? else { return Ok(()) };
+    let shown = folder.display();
+    fs::set_permissions(folder, Permissions::from_mode(0o700))
+        .with_context(|| format!("{how}; run `chmod 700 {shown}` as its owner and start again"))?;
+    if used {
+        tracing::warn!("{how}: made it private (mode 700)");
+    }
+    Ok(())
+}
+
+/// A data folder that others may look into.
+pub(crate) struct Open {
+    /// A sentence.
+    pub(crate) how: String,
+    /// Something of ours is in it.
+    used: bool,
+}
+
+/// Whether others may look into the data folder; nothing is changed.
+///
+/// # Errors
+/// When they may and it is not for us alone: others' folders, such as somebody's home, are not ours to close.
+pub(crate) fn open_to_others(folder: &Path) -> anyhow::Result<Option<Open>> {
     let shown = folder.display();
     let failed = || format!("could not look at the data folder {shown}");
     let mode = fs::metadata(folder).with_context(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let open = format!("others may look into the data folder {shown} (mode {mode:03o})");
+    let how = format!("others may look into the data folder {shown} (mode {mode:03o})");
     let mut used = false;
     for entry in fs::read_dir(folder).with_context(failed)? {
         let name = entry.with_context(failed)?.file_name();
         if !OURS.iter().any(|ours| name.as_encoded_bytes().starts_with(ours.as_bytes())) {
             bail!(
-                "{open}, which holds {} as well: choose a folder for Tallyhouse alone, or run `chmod 700 {shown}`",
+                "{how}, which holds {} as well: choose a folder for Tallyhouse alone, or run `chmod 700 {shown}`",
                 name.to_string_lossy()
             );
         }
         used = true;
     }
-    fs::set_permissions(folder, Permissions::from_mode(0o700))
-        .with_context(|| format!("{open}; run `chmod 700 {shown}` as its owner and start again"))?;
-    if used {
-        tracing::warn!("{open}: made it private (mode 700)");
-    }
-    Ok(())
+    Ok(Some(Open { how, used }))
 }
 
 #[cfg(test)]
@@ -113,6 +127,21 @@ mod tests {
         fs::set_permissions(&data_dir, Permissions::from_mode(mode)).unwrap();
         let store = open_store(&Config { data_dir: data_dir.clone(), ..Config::default() }).await;
         (store, fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777)
+    }
+
+    #[test]
+    fn trap_22_the_keys_mode_says_how_fast_its_account_is_asked() {
+        let asks = |key: &str, told| {
+            let options = config::Stripe { requests_per_second: told, ..config::Stripe::default() };
+            let key = SecretString::from(key.to_owned());
+            let clock = Arc::new(crate::clock::SystemClock);
+            format!("{:?}", stripe(&options, key, RetryPolicy::default(), clock).unwrap())
+        };
+        for sandbox in ["rk_test_1", "sk_test_1", "tells_nothing"] {
+            assert!(asks(sandbox, None).contains("per_second: 20,"), "{}", asks(sandbox, None));
+            assert!(asks(sandbox, Some(60)).contains("per_second: 60,"));
+        }
+        assert!(asks("rk_live_1", None).contains("per_second: 80,"), "{}", asks("rk_live_1", None));
     }
 
     #[tokio::test]

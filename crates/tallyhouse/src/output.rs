@@ -15,6 +15,11 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
+    /// A line of a program that goes on, on standard output. A closed standard output is nobody listening, no failure.
+    pub fn tell(self, text: &str) {
+        let _unheard = writeln!(io::stdout().lock(), "{text}");
+    }
+
     /// The result as it is, on standard output.
     ///
     /// # Errors

@@ -97,11 +97,12 @@ impl Server {
             beside.spawn(self.answer(socket, updates.clone(), stop.clone()));
         }
         beside.spawn(self.schedule(updates.clone(), stop.clone()));
-        let served = pages(self.listener, app, &updates, &stop).await;
+        let served = pages(self.listener, app.clone(), &updates, &stop).await;
         stop.cancel();
         beside.close();
-        if tokio::time::timeout(GRACE, beside.wait()).await.is_err() {
-            tracing::warn!("a command was still being answered at the end");
+        let rest = async { tokio::join!(beside.wait(), app.finished()) };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            tracing::warn!("what was asked for was still being done at the end");
         }
         self.store.close().await;
         served

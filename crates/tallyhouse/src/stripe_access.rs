@@ -15,6 +15,8 @@ use crate::{
 /// Somebody waits before a browser: give up before they do.
 const BRIEF: RetryPolicy =
     RetryPolicy { attempts: 3, base: Duration::from_millis(250), longest: Duration::from_secs(2) };
+/// How long they wait at most, whatever pause Stripe asks for and however slowly it answers.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The platform, and the way to ask as it.
 struct Asking {
@@ -28,6 +30,7 @@ pub struct ConfiguredStripe {
     stripe: config::Stripe,
     platform: Option<Asking>,
     clock: Arc<dyn Clock>,
+    patience: Duration,
 }
 
 impl ConfiguredStripe {
@@ -45,12 +48,15 @@ impl ConfiguredStripe {
             anyhow::Ok(Asking { connect, client_id: platform.client_id.clone(), livemode: platform.livemode })
         };
         let platform = platform.map(asking).transpose()?;
-        Ok(Self { stripe, platform, clock })
+        Ok(Self { stripe, platform, clock, patience: PATIENCE })
     }
 
     async fn ask(&self, key: &SecretString) -> Result<Account, AccessError> {
         let stripe = stripe(&self.stripe, key.clone(), BRIEF, Arc::clone(&self.clock))?;
-        Ok(stripe.account().await?)
+        match tokio::time::timeout(self.patience, stripe.account()).await {
+            Ok(account) => Ok(account?),
+            Err(_) => Err(AccessError::Slow),
+        }
     }
 
     async fn trade(&self, code: &SecretString) -> Result<Granted, AccessError> {
@@ -100,8 +106,37 @@ impl From<ConnectError> for AccessError {
 
 #[cfg(test)]
 mod tests {
+    use stripe_sim::{
+        DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
+        bulk::{Bulk, BulkCounts},
+    };
+    use tokio::net::TcpListener;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_page_as_long_as_stripe_asks_to_wait() {
+        let world = Arc::new(Bulk::new(7, BulkCounts { customers: 1, charges: 1 }));
+        let sim = Sim::new(world, SimOptions { keys: vec![Key::full(DEMO_KEY)], ..SimOptions::default() });
+        let later = Fault::Status { code: 429, should_retry: None, retry_after: Some(60) };
+        sim.set_faults(FaultScript::new().always("/v1/account", later));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (serving, until) = (sim.clone(), stop.clone());
+        tasks.spawn(async move { serving.serve(listener, until).await });
+        let options = config::Stripe { api_url, ..Default::default() };
+        let mut asking = ConfiguredStripe::new(options, None, Arc::new(SystemClock)).unwrap();
+        asking.patience = Duration::from_millis(300);
+        let refused = asking.account(&SecretString::from(DEMO_KEY)).await;
+        assert!(matches!(refused, Err(AccessError::Slow)), "{refused:?}");
+        assert_eq!(sim.stats().total, 1);
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+    }
 
     #[tokio::test]
     async fn only_a_platform_of_the_connections_mode_is_asked_to_give_access_back() {

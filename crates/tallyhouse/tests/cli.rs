@@ -8,9 +8,10 @@ mod server;
 #[path = "support/stripe.rs"]
 mod stripe;
 
-use std::{path::Path, process::Output, sync::Arc};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Output, sync::Arc};
 
 use serde_json::Value;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use stripe_sim::{
     DEMO_KEY, DEMO_RESTRICTED_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     story::{Story, StorySpec},
@@ -73,7 +74,43 @@ fn misuse_is_two_and_nothing_connected_says_what_to_do() {
     assert!(nothing.contains("tallyhouse connect stripe"), "{nothing}");
     let unknown = badly(1, NOBODY, data.path(), &["sync", "--connection", "shop"]);
     assert!(unknown.contains("no connection shop"), "{unknown}");
-    assert!(well(NOBODY, data.path(), &["status"]).contains("nothing is copied yet"));
+    let unknown = badly(1, NOBODY, data.path(), &["status"]);
+    assert!(unknown.contains("no connection stripe"), "{unknown}");
+}
+
+#[tokio::test]
+async fn what_goes_on_does_not_end_because_nobody_reads_what_it_prints() {
+    stripe_api::install_tls();
+    let data = tempfile::tempdir().unwrap();
+    for command in [
+        &["serve"][..],
+        &["sim", "--charges", "10", "--listen"],
+        &["demo", "--customers", "5", "--sim-listen", "127.0.0.1:0", "--listen"],
+    ] {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let mut arguments = command.to_vec();
+        if command != ["serve"] {
+            arguments.push(&free);
+        }
+        let mut program = program(NOBODY, data.path(), &arguments);
+        program.env("TALLYHOUSE__SERVER__LISTEN", &free).env("TALLYHOUSE__UPDATES__EVERY_MINUTES", "0");
+        let mut running = Unread(program.spawn().unwrap());
+        drop(running.0.stdout.take());
+        while reqwest::get(format!("http://{free}/")).await.is_err() {
+            assert_eq!(running.0.try_wait().unwrap(), None, "{command:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A program whose output nobody reads; it ends with the test.
+struct Unread(std::process::Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.kill().expect("the program can be ended");
+        self.0.wait().expect("the program ends");
+    }
 }
 
 #[test]
@@ -189,6 +226,47 @@ async fn some_tables_failed_is_three() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_in_part_says_why() {
+    let (sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    assert!(well(&address, data.path(), &["status"]).contains("nothing is copied yet"));
+    sim.set_faults(FaultScript::new().always("/v1/events", Fault::status(403)));
+    let told = badly(3, &address, data.path(), &["sync"]);
+    assert!(told.contains("add read access to events"), "{told}");
+}
+
+#[test]
+fn an_answer_that_is_cut_says_where_and_does_not_end_well() {
+    let data = tempfile::tempdir().unwrap();
+    let large = "SELECT range, repeat('x', 1000) FROM range(100000)";
+    let output = run(NOBODY, data.path(), &["query", large, "--format", "csv"]);
+    assert_eq!(output.status.code(), Some(3));
+    let rows = String::from_utf8(output.stdout).unwrap().lines().count() - 1;
+    assert!((1_000..100_000).contains(&rows), "{rows}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let words = format!("the first {} rows", reports::grouped(u64::try_from(rows).unwrap()));
+    assert!(told.contains(&words) && told.contains("--format parquet"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_connection_is_updated_only_by_its_name() {
+    let (_sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    let options = SqliteConnectOptions::new().filename(data.path().join("tallyhouse.sqlite"));
+    let mut store = options.connect().await.unwrap();
+    let pause = sqlx::query("UPDATE connections SET status = '{\"status\":\"paused\"}'");
+    pause.execute(&mut store).await.unwrap();
+    store.close().await.unwrap();
+    let left = run(&address, data.path(), &["sync"]);
+    assert_eq!((left.status.code(), left.stdout.len()), (Some(0), 0), "{}", said(&left));
+    assert!(said(&left).contains("stripe is paused"), "{}", said(&left));
+    let told = well(&address, data.path(), &["sync", "--connection", "stripe"]);
+    assert!(told.lines().any(|line| line.starts_with("charges") && line.contains("rows")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_names_what_is_broken() {
     let (sim, address) = business().await;
     let data = tempfile::tempdir().unwrap();
@@ -196,6 +274,14 @@ async fn the_doctor_names_what_is_broken() {
     assert!(told.contains("FAILED  Stripe: http://127.0.0.1:1/: could not reach Stripe"), "{told}");
     let told = well(&address, data.path(), &["doctor"]);
     assert!(told.contains("ok      Stripe") && told.contains("nobody can sign in yet"), "{told}");
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "looking makes nothing");
+    let open = data.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::write(open.join("thesis.tex"), "").unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let told = badly(1, &address, &open, &["doctor"]);
+    assert!(told.contains("FAILED  data folder: ") && told.contains("chmod 700"), "{told}");
+    std::fs::remove_dir_all(&open).unwrap();
     assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
     assert!(well(&address, data.path(), &["doctor"]).contains("ok      connection stripe"));
     sim.set_faults(FaultScript::new().always("/v1/account", Fault::status(401)));
@@ -203,9 +289,15 @@ async fn the_doctor_names_what_is_broken() {
     assert!(told.contains("FAILED  connection stripe: Stripe refused the key"), "{told}");
     assert!(!told.contains(DEMO_RESTRICTED_KEY), "{told}");
     sim.set_faults(FaultScript::new());
-    std::fs::write(data.path().join("master.key"), "0".repeat(64)).unwrap();
+    let key = data.path().join("master.key");
+    std::fs::write(&key, "0".repeat(64)).unwrap();
     let told = badly(1, &address, data.path(), &["doctor"]);
-    assert!(told.contains("FAILED"), "{told}");
+    assert!(told.contains("ok      store") && told.contains("FAILED  connection stripe: "), "{told}");
+    assert!(told.contains("was the master key changed?"), "{told}");
+    std::fs::remove_file(&key).unwrap();
+    let told = badly(1, &address, data.path(), &["doctor"]);
+    assert!(told.contains("FAILED  store: ") && told.contains("put it back from a backup"), "{told}");
+    assert!(!key.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +306,11 @@ async fn commands_ask_the_server_that_runs_and_do_without_one_that_died() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path();
     assert!(connect(&address, DEMO_RESTRICTED_KEY, folder).status.success());
-    let configured = [("STRIPE__API_URL", address.as_str()), ("UPDATES__EVERY_MINUTES", "0")];
+    let configured = [
+        ("STRIPE__API_URL", address.as_str()),
+        ("STRIPE__REQUESTS_PER_SECOND", "5000"),
+        ("UPDATES__EVERY_MINUTES", "0"),
+    ];
     let (server, _setup) = server::serve(folder, &configured);
     assert!(well(&address, folder, &["doctor"]).contains("a running server has it open"));
     let told = well(&address, folder, &["sync"]);

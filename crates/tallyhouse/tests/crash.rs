@@ -6,7 +6,11 @@ mod program;
 #[path = "support/truth.rs"]
 mod truth;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -77,15 +81,46 @@ async fn trap_30_fifty_kills_amid_faults_lose_and_double_nothing() {
 
 #[test]
 fn a_key_is_nowhere_in_what_is_said_or_stored() {
-    let (_simulator, address, key) = simulator(&["--charges", "10"]);
+    let (_simulator, address, key) = simulator(&["--charges", "10", "--faults", "10"]);
     let data = tempfile::tempdir().unwrap();
-    let output = connect(&address, &key, data.path());
-    assert!(said(&output).contains("Connection Successful!"), "{}", said(&output));
+    let mut said_all = String::new();
+    while !said_all.contains("Connection Successful!") {
+        said_all += &said(&connect(&address, &key, data.path()));
+    }
     let wrong = connect(&address, "rk_test_wrongwrongwrong", data.path());
     assert!(!wrong.status.success());
-    assert!(!said(&wrong).contains("wrongwrongwrong"), "{}", said(&wrong));
-    for file in std::fs::read_dir(data.path()).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()));
+    said_all += &said(&wrong);
+    for arguments in [
+        &["sync"][..],
+        &["sync"],
+        &["status"],
+        &["doctor"],
+        &["query", "SELECT * FROM tallyhouse.checkpoints"],
+        &["query", "SELECT * FROM stripe.charges", "--format", "json"],
+    ] {
+        let mut command = program(&address, data.path(), arguments);
+        said_all += &said(&command.env("TALLYHOUSE_LOG", "trace").output().unwrap());
     }
+    assert!(said_all.contains("TRACE") && said_all.contains("asking Stripe again"), "everything is told");
+    assert!(said_all.contains("charges"), "{said_all}");
+    for secret in [key.as_str(), "wrongwrongwrong"] {
+        assert_eq!(said_all.matches(secret).count(), 0, "{secret} is said");
+        assert_eq!(holding(secret, data.path()), Vec::<PathBuf>::new(), "{secret} is stored");
+    }
+    // What is searched for can be found: the warehouse and the store are among what is searched.
+    assert!(!holding("cycles", data.path()).is_empty() && !holding("DUCK", data.path()).is_empty());
+}
+
+/// The files under `folder` that hold `text`.
+fn holding(text: &str, folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(text, &path));
+        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
+            found.push(path);
+        }
+    }
+    found
 }

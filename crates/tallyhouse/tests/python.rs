@@ -10,14 +10,20 @@ use serde_json::Value;
 
 use program::{Running, connect, program, said, simulator};
 
-/// Prints, for each statement it is given, its rows as a line of JSON.
+/// Prints, for each statement it is given, its rows by column as a line of JSON.
 const SCRIPT: &str = "
 import duckdb, json, sys
 assert duckdb.__version__.startswith('2.0'), duckdb.__version__
 file = duckdb.connect(sys.argv[1], read_only=True)
 for sql in sys.argv[2:]:
-    print(json.dumps(file.execute(sql).fetchall()))
+    rows = file.execute(sql).fetchall()
+    names = [column[0] for column in file.description]
+    assert len(set(names)) == len(names), names
+    print(json.dumps([dict(zip(names, row)) for row in rows]))
 ";
+
+/// A row by column.
+type Row = serde_json::Map<String, Value>;
 
 fn python() -> std::ffi::OsString {
     let python = std::env::var_os("TALLYHOUSE_TEST_PYTHON");
@@ -55,24 +61,12 @@ fn pythons_duckdb_opens_the_file_and_shows_the_same_rows() {
         let theirs = theirs.output().unwrap();
         assert!(theirs.status.success(), "{}", String::from_utf8_lossy(&theirs.stderr));
         for (sql, theirs) in [count, rows].iter().zip(theirs.stdout.split(|byte| *byte == b'\n')) {
-            let theirs: Vec<Vec<Value>> = serde_json::from_slice(theirs).unwrap();
+            let theirs: Vec<Row> = serde_json::from_slice(theirs).unwrap();
             filled += theirs.len();
             let ours = run(&address, data.path(), &["query", sql, "--format", "json"]);
-            let ours: Vec<serde_json::Map<String, Value>> = serde_json::from_slice(&ours).unwrap();
-            let ours: Vec<Vec<Value>> =
-                ours.into_iter().map(|row| row.into_iter().map(|(_, v)| v).collect()).collect();
-            assert_eq!(sorted(ours), sorted(theirs), "{sql}");
+            let ours: Vec<Row> = serde_json::from_slice(&ours).unwrap();
+            assert_eq!(ours, theirs, "{sql}");
         }
     }
     assert!(filled > 2_000, "{filled} rows were compared");
-}
-
-/// A JSON object does not keep the order of columns.
-fn sorted(rows: Vec<Vec<Value>>) -> Vec<Vec<String>> {
-    let row = |row: Vec<Value>| {
-        let mut values: Vec<String> = row.iter().map(Value::to_string).collect();
-        values.sort();
-        values
-    };
-    rows.into_iter().map(row).collect()
 }

@@ -9,8 +9,8 @@ use crate::SchemaName;
 pub struct Batch {
     /// Where to.
     pub schema: SchemaName,
-    /// The changes. Sets of children are judged by the state before the batch, so their order among the other
-    /// writes does not matter.
+    /// The changes. Sets of children come first, judged by the state before the batch; then all rows, then what marks or
+    /// takes some away: their order here does not matter.
     pub writes: Vec<Write>,
     /// How far the copy has come once `writes` are stored.
     pub checkpoints: Vec<Checkpoint>,
@@ -40,8 +40,12 @@ pub struct Write {
 pub enum Change {
     /// Rows known to be new: a slice of a first copy. Not looked up, so doubled if applied twice; see `seal`.
     Insert(RecordBatch),
-    /// By id, the newest `_as_of` wins; a row that is there already with the same `_as_of` is replaced.
+    /// By id (children: within their parent), the newest `_as_of` wins; a row that is there already with the same
+    /// `_as_of` is replaced.
     Merge(RecordBatch),
+    /// Parents have no other children than those that show a state from then on: others go. With [`Change::Merge`] it
+    /// replaces sets that are too long for one batch.
+    EndSets(Vec<Ended>),
     /// Children as of now: the set of each parent is replaced, by nothing if `rows` has none.
     ///
     /// The set is as old as its parent's row in the same batch, else as its newest row; it is passed over when the
@@ -68,6 +72,15 @@ pub enum Change {
         /// When the parents were seen to be gone.
         as_of_micros: i64,
     },
+}
+
+/// A parent whose children were all stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its id.
+    pub parent: String,
+    /// When they were first asked for: whatever shows an older state is gone.
+    pub since_micros: i64,
 }
 
 /// How far something has come, under a key of the caller's choosing.

@@ -12,7 +12,7 @@ use catalog::Table;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Batch, Change, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError, Write};
+use crate::{Age, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write};
 
 /// A warehouse under test.
 pub(crate) trait Subject {
@@ -33,6 +33,7 @@ pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
     trap_11_deleted_rows_are_marked_not_blanked(new()).await;
     children_are_replaced_as_a_set(new()).await;
     children_without_their_parent_go_by_their_own_time(new()).await;
+    long_sets_come_in_parts(new()).await;
     sealing_makes_ids_unique(new()).await;
     names_what_is_missing(new()).await;
     tells_old_states_from_new(new()).await;
@@ -285,6 +286,34 @@ async fn children_without_their_parent_go_by_their_own_time(mut subject: impl Su
     assert_eq!(subject.dump(lines(), &["id"]).await, [""; 0]);
 }
 
+async fn long_sets_come_in_parts(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let ended =
+        |parent: &str, since_micros| Change::EndSets(vec![Ended { parent: parent.to_owned(), since_micros }]);
+    let merged = |rows| (lines(), Change::Merge(rows));
+    // The same id with two parents is two rows.
+    let first = some_lines(&[("l1", "i1", 10), ("l2", "i1", 10), ("l1", "i2", 10)]);
+    warehouse.apply(batch(vec![merged(first), (lines(), ended("i1", 10))])).await.unwrap();
+    let part = some_lines(&[("l3", "i1", 20)]);
+    warehouse.apply(batch(vec![merged(part)])).await.unwrap();
+    // Older than what is there: neither it nor its end takes anything away.
+    let late = some_lines(&[("l3", "i1", 19)]);
+    warehouse.apply(batch(vec![merged(late), (lines(), ended("i2", 10))])).await.unwrap();
+    let columns = ["_parent", "id", "_as_of"];
+    assert_eq!(subject.dump(lines(), &columns).await.len(), 4);
+    let warehouse = subject.open();
+    let rest = some_lines(&[("l1", "i1", 21)]);
+    warehouse.apply(batch(vec![merged(rest), (lines(), ended("i1", 20))])).await.unwrap();
+    assert_eq!(
+        subject.dump(lines(), &columns).await,
+        [
+            "i1|l1|1970-01-01T00:00:00.000021",
+            "i1|l3|1970-01-01T00:00:00.000020",
+            "i2|l1|1970-01-01T00:00:00.000010"
+        ]
+    );
+}
+
 async fn sealing_makes_ids_unique(mut subject: impl Subject) {
     let warehouse = prepared(&mut subject).await;
     for rows in [
@@ -335,12 +364,16 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     warehouse.apply(batch(vec![(customers(), Change::Insert(rows)), (customers(), gone)])).await.unwrap();
     let asked = owned(&["b", "a", "never seen", "e"]);
     assert_eq!(warehouse.stale(&name(), customers(), asked, 20).await.unwrap(), ["a", "e", "never seen"]);
-    let untouched = async |created_from, after: &str, most| {
-        let asked = Untouched { since_micros: 20, created_from, after: after.to_owned(), most };
-        warehouse.untouched(&name(), customers(), asked).await.unwrap()
+    let asked = async |asked: Ids| warehouse.ids(&name(), customers(), asked).await.unwrap();
+    let before = |created_from, after: &str, most| {
+        asked(Ids { age: Age::Before(20), created_from, prefix: "", after: after.to_owned(), most })
     };
-    assert_eq!(untouched(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
-    assert_eq!(untouched(None, "a", 1).await, ["d"]);
+    assert_eq!(before(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
+    assert_eq!(before(None, "a", 1).await, ["d"]);
+    let any = Ids { age: Age::Any, created_from: None, prefix: "", after: String::new(), most: 10 };
+    assert_eq!(asked(any.clone()).await, ["a", "b", "d", "e"]);
+    assert_eq!(asked(Ids { age: Age::Since(19), ..any.clone() }).await, ["b", "e"]);
+    assert_eq!(asked(Ids { prefix: "d", ..any }).await, ["d"]);
     let dated = |id, created: i64| {
         let mut row = row(id, 10);
         row.insert("created", Cell::Whole(created * 1_000_000));
@@ -348,8 +381,12 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     };
     let rows = batch_of(customers(), &[dated("f", 5), dated("g", 9)]);
     warehouse.apply(batch(vec![(customers(), Change::Insert(rows))])).await.unwrap();
-    assert_eq!(untouched(Some(9), "", 10).await, ["g"], "the others are older, or do not say how old");
-    assert_eq!(untouched(Some(5), "", 10).await, ["f", "g"]);
+    assert_eq!(
+        before(Some(("created", 9)), "", 10).await,
+        ["g"],
+        "the others are older, or do not say how old"
+    );
+    assert_eq!(before(Some(("created", 5)), "", 10).await, ["f", "g"]);
     assert_eq!(warehouse.newest(&name(), customers()).await.unwrap(), Some(20));
 }
 

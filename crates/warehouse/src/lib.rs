@@ -16,7 +16,7 @@ mod schema_name;
 
 use catalog::Table;
 
-pub use crate::batch::{Applied, Batch, Change, Checkpoint, Write};
+pub use crate::batch::{Applied, Batch, Change, Checkpoint, Ended, Write};
 #[cfg(feature = "duckdb")]
 pub use crate::duckdb::{ArrowTable, DuckDb, Options as DuckOptions, Reader};
 pub use crate::error::{Source, WarehouseError};
@@ -24,17 +24,30 @@ pub use crate::memory::Memory;
 pub use crate::query::{ColumnMeta, QueryError, QueryTable, Value};
 pub use crate::schema_name::{BadSchemaName, SchemaName};
 
-/// Which old rows [`Warehouse::untouched`] is to name.
+/// Which rows [`Warehouse::ids`] is to name.
 #[derive(Debug, Clone)]
-pub struct Untouched {
-    /// They show a state before then.
-    pub since_micros: i64,
-    /// They were created in this second or later; none for all, with or without `created`.
-    pub created_from: Option<i64>,
+pub struct Ids {
+    /// How old the state is that they show.
+    pub age: Age,
+    /// By this column they were created in this second or later; none for all, also those that do not say when.
+    pub created_from: Option<(&'static str, i64)>,
+    /// Their ids begin so.
+    pub prefix: &'static str,
     /// Their ids come after this one.
     pub after: String,
     /// Not more than so many, the first.
     pub most: usize,
+}
+
+/// How old the state is that a row shows: its `_as_of`, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// As old as it may be.
+    Any,
+    /// Before then.
+    Before(i64),
+    /// From then on.
+    Since(i64),
 }
 
 /// A place that keeps rows, and with them how far the copy has come.
@@ -94,15 +107,15 @@ pub trait Warehouse: Send + Sync + 'static {
         since_micros: i64,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
-    /// The ids, in order, of rows that show a state before a time and are no tombstones.
+    /// The ids, in order and each once, of rows that are no tombstones.
     ///
     /// # Errors
     /// When the table cannot be read.
-    fn untouched(
+    fn ids(
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        asked: Untouched,
+        asked: Ids,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
     /// The newest `_as_of` of `table`, none when it is empty.

@@ -12,7 +12,9 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use catalog::{Reject, Table};
 
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
-use crate::{Applied, Batch, Change, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError, Write};
+use crate::{
+    Age, Applied, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write,
+};
 
 /// Holds rows as the slices of record batches they came in. A clone is the same warehouse.
 #[derive(Debug, Clone, Default)]
@@ -108,19 +110,24 @@ impl Warehouse for Memory {
         Ok(stale.into_iter().collect())
     }
 
-    async fn untouched(
+    async fn ids(
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        asked: Untouched,
+        Ids { age, created_from, prefix, after, most }: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
-        let within = |row: &Row| asked.created_from.is_none_or(|from| created(row) >= Some(from));
-        let old = |row: &Row| row.as_of < asked.since_micros && !is_tombstone(row) && within(row);
+        let within = |row: &Row| created_from.is_none_or(|(column, from)| second(row, column) >= Some(from));
+        let shown = |row: &Row| match age {
+            Age::Any => true,
+            Age::Before(micros) => row.as_of < micros,
+            Age::Since(micros) => row.as_of >= micros,
+        };
+        let asked = |row: &Row| shown(row) && !is_tombstone(row) && within(row);
         let held = state.table(schema, table)?.iter();
-        let ids =
-            held.filter(|(id, rows)| **id > asked.after && rows.iter().any(old)).map(|(id, _)| id.clone());
-        Ok(ids.take(asked.most).collect())
+        let named =
+            held.filter(|(id, rows)| **id > after && id.starts_with(prefix) && rows.iter().any(asked));
+        Ok(named.map(|(id, _)| id.clone()).take(most).collect())
     }
 
     async fn newest(
@@ -186,7 +193,10 @@ impl State {
                 rows += self.replace_children(batch, write.table, parents, children)?;
             }
         }
-        for write in &batch.writes {
+        // Rows before what takes some away.
+        let brings = |write: &&Write| matches!(write.change, Change::Insert(_) | Change::Merge(_));
+        let (rows_first, others): (Vec<_>, Vec<_>) = batch.writes.iter().partition(brings);
+        for write in rows_first.into_iter().chain(others) {
             rows += self.write(&batch.schema, write)?;
         }
         for reject in &batch.rejects {
@@ -218,6 +228,7 @@ impl State {
                 let new = split(write.table, batch)?;
                 Ok(new.into_iter().map(|(id, row)| merge(table, id, row)).sum())
             }
+            Change::EndSets(ended) => Ok(end_sets(table, ended)),
             Change::MarkDeleted { ids, as_of_micros } => {
                 let ids: BTreeSet<&String> = ids.iter().collect();
                 ids.into_iter().map(|id| mark(write.table, table, id, *as_of_micros)).sum()
@@ -287,12 +298,26 @@ fn same_place(one: &Reject, other: &Reject) -> bool {
 /// Rows no newer than `row` go; it stays unless a newer one does.
 fn merge(table: &mut Rows, id: String, row: Row) -> u64 {
     let held = table.entry(id).or_default();
-    held.retain(|old| old.as_of > row.as_of);
-    if held.is_empty() {
-        held.push(row);
-        return 1;
+    held.retain(|old| old.parent != row.parent || old.as_of > row.as_of);
+    if held.iter().any(|old| old.parent == row.parent) {
+        return 0;
     }
-    0
+    held.push(row);
+    1
+}
+
+/// Children that show an older state than their parent's set go.
+fn end_sets(table: &mut Rows, ended: &[Ended]) -> u64 {
+    let since: HashMap<&str, i64> =
+        ended.iter().map(|ended| (ended.parent.as_str(), ended.since_micros)).collect();
+    let gone = |row: &Row| {
+        let since = row.parent.as_deref().and_then(|parent| since.get(parent));
+        since.is_some_and(|since| row.as_of < *since)
+    };
+    let count = table.values().flatten().filter(|row| gone(row)).count();
+    table.values_mut().for_each(|rows| rows.retain(|row| !gone(row)));
+    table.retain(|_, rows| !rows.is_empty());
+    wide(count)
 }
 
 fn mark(of: &Table, table: &mut Rows, id: &str, as_of: i64) -> Result<u64, WarehouseError> {
@@ -329,9 +354,9 @@ fn mark_each<'a>(
     Ok(marked)
 }
 
-/// The second in which the object was created, where it says so.
-fn created(row: &Row) -> Option<i64> {
-    let column = row.slice.column_by_name("created")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+/// The second that a column shows.
+fn second(row: &Row, column: &str) -> Option<i64> {
+    let column = row.slice.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     Some(column.iter().next()??.div_euclid(1_000_000))
 }
 

@@ -27,17 +27,22 @@ pub(crate) fn is_child(table: &Table) -> bool {
     catalog::schema(table).column_with_name(PARENT).is_some()
 }
 
+/// Rows that are known to be new.
+pub(crate) fn inserted(change: &Change) -> Option<&RecordBatch> {
+    if let Change::Insert(rows) = change { Some(rows) } else { None }
+}
+
+/// Rows that are looked up.
+pub(crate) fn merged(change: &Change) -> Option<&RecordBatch> {
+    if let Change::Merge(rows) = change { Some(rows) } else { None }
+}
+
 /// The rows that a batch brings for `table` itself, tombstones apart.
 pub(crate) fn rows_of<'a>(writes: &'a [Write], table: &Table) -> Vec<&'a RecordBatch> {
     writes
         .iter()
         .filter(|write| write.table.name == table.name)
-        .filter_map(|write| match &write.change {
-            Change::Insert(rows) | Change::Merge(rows) => Some(rows),
-            Change::ReplaceChildren { .. }
-            | Change::MarkDeleted { .. }
-            | Change::MarkChildrenDeleted { .. } => None,
-        })
+        .filter_map(|write| inserted(&write.change).or_else(|| merged(&write.change)))
         .collect()
 }
 

@@ -31,6 +31,7 @@ use super::credit_notes_preview_lines::CREDIT_NOTES_PREVIEW_LINES;
 use super::customer_balance_transactions::CUSTOMER_BALANCE_TRANSACTIONS;
 use super::customer_cash_balance_transactions::CUSTOMER_CASH_BALANCE_TRANSACTIONS;
 use super::customer_sources::CUSTOMER_SOURCES;
+use super::customer_tax_ids::CUSTOMER_TAX_IDS;
 use super::customers::CUSTOMERS;
 use super::disputes::DISPUTES;
 use super::entitlements_active_entitlements::ENTITLEMENTS_ACTIVE_ENTITLEMENTS;
@@ -136,7 +137,7 @@ use super::v2_money_management_received_credits::V2_MONEY_MANAGEMENT_RECEIVED_CR
 use super::v2_money_management_transaction_entries::V2_MONEY_MANAGEMENT_TRANSACTION_ENTRIES;
 use super::v2_money_management_transactions::V2_MONEY_MANAGEMENT_TRANSACTIONS;
 use super::webhook_endpoints::WEBHOOK_ENDPOINTS;
-use crate::{List, Paging, Parent, Place};
+use crate::{List, Paging, Parent, Place, Shown};
 
 /// Every list, those of v2 last.
 pub(crate) static LISTS: [List; 138] = [
@@ -144,14 +145,19 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/accounts",
         table: &ACCOUNTS,
         retrieve: Some("/v1/accounts/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["account.updated"],
         ..List::PLAIN
     },
     List {
         path: "/v1/accounts/{account}/capabilities",
         table: &ACCOUNT_CAPABILITIES,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/capabilities/{id}"),
         paging: Paging::Whole,
         events: &["capability.updated"],
@@ -160,7 +166,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/accounts/{account}/external_accounts",
         table: &ACCOUNT_EXTERNAL_ACCOUNTS,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Always("external_accounts"),
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/external_accounts/{id}"),
         filters: &["object"],
         events: &[
@@ -177,7 +188,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/accounts/{account}/persons",
         table: &ACCOUNT_PERSONS,
-        parent: Some(Parent { table: "accounts", place: Place::Path("account"), shown: None }),
+        parent: Some(Parent {
+            table: "accounts",
+            place: Place::Path("account"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/accounts/{parent}/persons/{id}"),
         filters: &["relationship"],
         events: &["person.created", "person.deleted", "person.updated"],
@@ -194,7 +210,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/application_fees",
         table: &APPLICATION_FEES,
         retrieve: Some("/v1/application_fees/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge"],
         events: &["application_fee.created", "application_fee.refunded"],
         ..List::PLAIN
@@ -202,7 +218,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/application_fees/{id}/refunds",
         table: &APPLICATION_FEE_REFUNDS,
-        parent: Some(Parent { table: "application_fees", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "application_fees",
+            place: Place::Path("id"),
+            shown: Shown::Always("refunds"),
+            ids: "",
+        }),
         retrieve: Some("/v1/application_fees/{parent}/refunds/{id}"),
         events: &["application_fee.refund.updated"],
         ..List::PLAIN
@@ -211,7 +232,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/apps/installs",
         table: &APPS_INSTALLS,
         retrieve: Some("/v1/apps/installs/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["account", "app", "approval_required", "channel", "created_by", "status"],
         events: &["apps.install.created", "apps.install.deleted", "apps.install.updated"],
         ..List::PLAIN
@@ -227,7 +248,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/balance_transactions",
         table: &BALANCE_TRANSACTIONS,
         retrieve: Some("/v1/balance_transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["currency", "payout", "source", "type"],
         ..List::PLAIN
     },
@@ -278,7 +299,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/billing/meters/{id}/event_summaries",
         table: &BILLING_METER_EVENT_SUMMARIES,
-        parent: Some(Parent { table: "billing_meters", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "billing_meters",
+            place: Place::Path("id"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         filters: &["customer", "end_time", "start_time", "value_grouping_window"],
         walked: false,
         ..List::PLAIN
@@ -295,7 +321,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/charges",
         table: &CHARGES,
         retrieve: Some("/v1/charges/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "payment_intent", "transfer_group"],
         events: &[
             "charge.captured",
@@ -312,7 +338,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/checkout/sessions",
         table: &CHECKOUT_SESSIONS,
         retrieve: Some("/v1/checkout/sessions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "customer",
             "customer_account",
@@ -333,7 +359,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/checkout/sessions/{session}/line_items",
         table: &CHECKOUT_SESSION_LINE_ITEMS,
-        parent: Some(Parent { table: "checkout_sessions", place: Place::Path("session"), shown: None }),
+        parent: Some(Parent {
+            table: "checkout_sessions",
+            place: Place::Path("session"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -372,7 +403,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/coupons",
         table: &COUPONS,
         retrieve: Some("/v1/coupons/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["coupon.created", "coupon.deleted", "coupon.updated"],
         ..List::PLAIN
     },
@@ -380,7 +411,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/credit_notes",
         table: &CREDIT_NOTES,
         retrieve: Some("/v1/credit_notes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "customer_account", "invoice"],
         events: &["credit_note.created", "credit_note.updated", "credit_note.voided"],
         ..List::PLAIN
@@ -409,14 +440,19 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/credit_notes/{credit_note}/lines",
         table: &CREDIT_NOTE_LINE_ITEMS,
-        parent: Some(Parent { table: "credit_notes", place: Place::Path("credit_note"), shown: None }),
+        parent: Some(Parent {
+            table: "credit_notes",
+            place: Place::Path("credit_note"),
+            shown: Shown::Always("lines"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
         path: "/v1/customers",
         table: &CUSTOMERS,
         retrieve: Some("/v1/customers/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["email", "test_clock"],
         events: &["customer.created", "customer.deleted", "customer.updated"],
         ..List::PLAIN
@@ -424,16 +460,26 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/balance_transactions",
         table: &CUSTOMER_BALANCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/balance_transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["invoice"],
         ..List::PLAIN
     },
     List {
         path: "/v1/customers/{customer}/cash_balance_transactions",
         table: &CUSTOMER_CASH_BALANCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/cash_balance_transactions/{id}"),
         events: &["customer_cash_balance_transaction.created"],
         ..List::PLAIN
@@ -441,7 +487,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/payment_methods",
         table: &PAYMENT_METHODS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/payment_methods/{id}"),
         filters: &["allow_redisplay", "type"],
         events: &[
@@ -455,7 +506,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/customers/{customer}/sources",
         table: &CUSTOMER_SOURCES,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Expanded("sources"),
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/sources/{id}"),
         filters: &["object"],
         events: &[
@@ -477,8 +533,13 @@ pub(crate) static LISTS: [List; 138] = [
     },
     List {
         path: "/v1/customers/{customer}/tax_ids",
-        table: &TAX_IDS,
-        parent: Some(Parent { table: "customers", place: Place::Path("customer"), shown: None }),
+        table: &CUSTOMER_TAX_IDS,
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Path("customer"),
+            shown: Shown::Expanded("tax_ids"),
+            ids: "",
+        }),
         retrieve: Some("/v1/customers/{parent}/tax_ids/{id}"),
         events: &["customer.tax_id.created", "customer.tax_id.deleted", "customer.tax_id.updated"],
         ..List::PLAIN
@@ -487,7 +548,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/disputes",
         table: &DISPUTES,
         retrieve: Some("/v1/disputes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &[
             "charge.dispute.closed",
@@ -501,7 +562,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/entitlements/active_entitlements",
         table: &ENTITLEMENTS_ACTIVE_ENTITLEMENTS,
-        parent: Some(Parent { table: "customers", place: Place::Query("customer"), shown: None }),
+        parent: Some(Parent {
+            table: "customers",
+            place: Place::Query("customer"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/entitlements/active_entitlements/{id}"),
         filters: &["customer"],
         events: &["entitlements.active_entitlement_summary.updated"],
@@ -518,7 +584,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/events",
         table: &EVENTS,
         retrieve: Some("/v1/events/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["delivery_success", "type", "types"],
         ..List::PLAIN
     },
@@ -532,7 +598,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/file_links",
         table: &FILE_LINKS,
         retrieve: Some("/v1/file_links/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["expired", "file"],
         ..List::PLAIN
     },
@@ -540,7 +606,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/files",
         table: &FILES,
         retrieve: Some("/v1/files/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["purpose"],
         events: &["file.created"],
         ..List::PLAIN
@@ -572,7 +638,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "financial_connections_accounts",
             place: Place::Path("account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         filters: &["ownership"],
         walked: false,
@@ -584,7 +651,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "financial_connections_accounts",
             place: Place::Query("account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/financial_connections/transactions/{id}"),
         filters: &["account", "transacted_at", "transaction_refresh"],
@@ -594,14 +662,14 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/forwarding/requests",
         table: &FORWARDING_REQUESTS,
         retrieve: Some("/v1/forwarding/requests/{id}"),
-        created: true,
+        created: Some("created"),
         ..List::PLAIN
     },
     List {
         path: "/v1/identity/verification_reports",
         table: &IDENTITY_VERIFICATION_REPORTS,
         retrieve: Some("/v1/identity/verification_reports/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["client_reference_id", "type", "verification_session"],
         ..List::PLAIN
     },
@@ -609,7 +677,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/identity/verification_sessions",
         table: &IDENTITY_VERIFICATION_SESSIONS,
         retrieve: Some("/v1/identity/verification_sessions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["client_reference_id", "related_customer", "related_customer_account", "status"],
         events: &[
             "identity.verification_session.canceled",
@@ -625,7 +693,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoice_payments",
         table: &INVOICE_PAYMENTS,
         retrieve: Some("/v1/invoice_payments/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["invoice", "payment", "status"],
         events: &["invoice_payment.paid"],
         ..List::PLAIN
@@ -641,7 +709,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoiceitems",
         table: &INVOICE_ITEMS,
         retrieve: Some("/v1/invoiceitems/{id}"),
-        created: true,
+        created: Some("date"),
         filters: &["customer", "customer_account", "invoice", "pending"],
         events: &["invoiceitem.created", "invoiceitem.deleted"],
         ..List::PLAIN
@@ -650,7 +718,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/invoices",
         table: &INVOICES,
         retrieve: Some("/v1/invoices/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["collection_method", "customer", "customer_account", "due_date", "status", "subscription"],
         events: &[
             "invoice.created",
@@ -676,14 +744,19 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/invoices/{invoice}/lines",
         table: &INVOICE_LINE_ITEMS,
-        parent: Some(Parent { table: "invoices", place: Place::Path("invoice"), shown: Some("lines") }),
+        parent: Some(Parent {
+            table: "invoices",
+            place: Place::Path("invoice"),
+            shown: Shown::Always("lines"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
         path: "/v1/issuing/authorizations",
         table: &ISSUING_AUTHORIZATIONS,
         retrieve: Some("/v1/issuing/authorizations/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "cardholder", "status"],
         events: &[
             "issuing_authorization.created",
@@ -696,7 +769,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/cardholders",
         table: &ISSUING_CARDHOLDERS,
         retrieve: Some("/v1/issuing/cardholders/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["email", "phone_number", "status", "type"],
         events: &["issuing_cardholder.created", "issuing_cardholder.updated"],
         ..List::PLAIN
@@ -705,7 +778,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/cards",
         table: &ISSUING_CARDS,
         retrieve: Some("/v1/issuing/cards/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "cardholder",
             "exp_month",
@@ -722,7 +795,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/disputes",
         table: &ISSUING_DISPUTES,
         retrieve: Some("/v1/issuing/disputes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status", "transaction"],
         events: &[
             "issuing_dispute.closed",
@@ -757,9 +830,14 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/issuing/tokens",
         table: &ISSUING_TOKENS,
-        parent: Some(Parent { table: "issuing_cards", place: Place::Query("card"), shown: None }),
+        parent: Some(Parent {
+            table: "issuing_cards",
+            place: Place::Query("card"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/issuing/tokens/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "status"],
         events: &["issuing_token.created", "issuing_token.updated"],
         ..List::PLAIN
@@ -768,7 +846,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/issuing/transactions",
         table: &ISSUING_TRANSACTIONS,
         retrieve: Some("/v1/issuing/transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["card", "cardholder", "type"],
         events: &[
             "issuing_transaction.created",
@@ -780,7 +858,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_attempt_records",
         table: &PAYMENT_ATTEMPT_RECORDS,
-        parent: Some(Parent { table: "payment_records", place: Place::Query("payment_record"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_records",
+            place: Place::Query("payment_record"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/payment_attempt_records/{id}"),
         filters: &["payment_record"],
         ..List::PLAIN
@@ -789,7 +872,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/payment_intents",
         table: &PAYMENT_INTENTS,
         retrieve: Some("/v1/payment_intents/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "customer_account"],
         events: &[
             "payment_intent.amount_capturable_updated",
@@ -806,7 +889,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_intents/{intent}/amount_details_line_items",
         table: &PAYMENT_INTENT_AMOUNT_DETAILS_LINE_ITEMS,
-        parent: Some(Parent { table: "payment_intents", place: Place::Path("intent"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_intents",
+            place: Place::Path("intent"),
+            shown: Shown::Expanded("amount_details.line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -820,7 +908,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/payment_links/{payment_link}/line_items",
         table: &PAYMENT_LINK_LINE_ITEMS,
-        parent: Some(Parent { table: "payment_links", place: Place::Path("payment_link"), shown: None }),
+        parent: Some(Parent {
+            table: "payment_links",
+            place: Place::Path("payment_link"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
@@ -861,7 +954,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/payouts",
         table: &PAYOUTS,
         retrieve: Some("/v1/payouts/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["arrival_date", "destination", "status"],
         events: &[
             "payout.canceled",
@@ -877,7 +970,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/plans",
         table: &PLANS,
         retrieve: Some("/v1/plans/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "product"],
         events: &["plan.created", "plan.deleted", "plan.updated"],
         ..List::PLAIN
@@ -887,7 +980,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &PRICES,
         again: &[("active", "false")],
         retrieve: Some("/v1/prices/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "currency", "lookup_keys", "product", "recurring", "type"],
         events: &["price.created", "price.deleted", "price.updated"],
         ..List::PLAIN
@@ -896,7 +989,6 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/product_catalog/trial_offers",
         table: &PRODUCT_CATALOG_TRIAL_OFFERS,
         retrieve: Some("/v1/product_catalog/trial_offers/{id}"),
-        created: true,
         filters: &["active", "prices"],
         ..List::PLAIN
     },
@@ -904,7 +996,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/products",
         table: &PRODUCTS,
         retrieve: Some("/v1/products/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "ids", "shippable", "type", "url"],
         events: &["product.created", "product.deleted", "product.updated"],
         ..List::PLAIN
@@ -912,7 +1004,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/products/{product}/features",
         table: &PRODUCT_FEATURES,
-        parent: Some(Parent { table: "products", place: Place::Path("product"), shown: None }),
+        parent: Some(Parent {
+            table: "products",
+            place: Place::Path("product"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v1/products/{parent}/features/{id}"),
         ..List::PLAIN
     },
@@ -920,7 +1017,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/promotion_codes",
         table: &PROMOTION_CODES,
         retrieve: Some("/v1/promotion_codes/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "code", "coupon", "customer", "customer_account"],
         events: &["promotion_code.created", "promotion_code.updated"],
         ..List::PLAIN
@@ -936,20 +1033,30 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/quotes/{quote}/computed_upfront_line_items",
         table: &QUOTE_COMPUTED_UPFRONT_LINE_ITEMS,
-        parent: Some(Parent { table: "quotes", place: Place::Path("quote"), shown: None }),
+        parent: Some(Parent {
+            table: "quotes",
+            place: Place::Path("quote"),
+            shown: Shown::Expanded("computed.upfront.line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
         path: "/v1/quotes/{quote}/line_items",
         table: &QUOTE_LINE_ITEMS,
-        parent: Some(Parent { table: "quotes", place: Place::Path("quote"), shown: None }),
+        parent: Some(Parent {
+            table: "quotes",
+            place: Place::Path("quote"),
+            shown: Shown::Expanded("line_items"),
+            ids: "",
+        }),
         ..List::PLAIN
     },
     List {
         path: "/v1/radar/early_fraud_warnings",
         table: &RADAR_EARLY_FRAUD_WARNINGS,
         retrieve: Some("/v1/radar/early_fraud_warnings/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"],
         ..List::PLAIN
@@ -957,9 +1064,14 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/radar/value_list_items",
         table: &RADAR_VALUE_LIST_ITEMS,
-        parent: Some(Parent { table: "radar_value_lists", place: Place::Query("value_list"), shown: None }),
+        parent: Some(Parent {
+            table: "radar_value_lists",
+            place: Place::Query("value_list"),
+            shown: Shown::Always("list_items"),
+            ids: "",
+        }),
         retrieve: Some("/v1/radar/value_list_items/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["value", "value_list"],
         ..List::PLAIN
     },
@@ -967,7 +1079,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/radar/value_lists",
         table: &RADAR_VALUE_LISTS,
         retrieve: Some("/v1/radar/value_lists/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["alias", "contains"],
         ..List::PLAIN
     },
@@ -975,7 +1087,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/refunds",
         table: &REFUNDS,
         retrieve: Some("/v1/refunds/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["charge", "payment_intent"],
         events: &["charge.refund.updated", "refund.created", "refund.failed", "refund.updated"],
         ..List::PLAIN
@@ -984,7 +1096,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/reporting/report_runs",
         table: &REPORTING_REPORT_RUNS,
         retrieve: Some("/v1/reporting/report_runs/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["reporting.report_run.failed", "reporting.report_run.succeeded"],
         ..List::PLAIN
     },
@@ -1000,15 +1112,20 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/reviews",
         table: &REVIEWS,
         retrieve: Some("/v1/reviews/{id}"),
-        created: true,
+        created: Some("created"),
         events: &["review.closed", "review.opened"],
         ..List::PLAIN
     },
     List {
         path: "/v1/setup_attempts",
         table: &SETUP_ATTEMPTS,
-        parent: Some(Parent { table: "setup_intents", place: Place::Query("setup_intent"), shown: None }),
-        created: true,
+        parent: Some(Parent {
+            table: "setup_intents",
+            place: Place::Query("setup_intent"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
+        created: Some("created"),
         filters: &["setup_intent"],
         ..List::PLAIN
     },
@@ -1016,7 +1133,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/setup_intents",
         table: &SETUP_INTENTS,
         retrieve: Some("/v1/setup_intents/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["attach_to_self", "customer", "customer_account", "payment_method"],
         events: &[
             "setup_intent.canceled",
@@ -1031,7 +1148,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/shipping_rates",
         table: &SHIPPING_RATES,
         retrieve: Some("/v1/shipping_rates/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "currency"],
         ..List::PLAIN
     },
@@ -1045,7 +1162,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/sources/{source}/source_transactions",
         table: &SOURCE_TRANSACTIONS,
-        parent: Some(Parent { table: "customer_sources", place: Place::Path("source"), shown: None }),
+        parent: Some(Parent {
+            table: "customer_sources",
+            place: Place::Path("source"),
+            shown: Shown::Apart,
+            ids: "src_",
+        }),
         events: &["source.transaction.created", "source.transaction.updated"],
         ..List::PLAIN
     },
@@ -1055,7 +1177,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "subscriptions",
             place: Place::Query("subscription"),
-            shown: Some("items"),
+            shown: Shown::Always("items"),
+            ids: "",
         }),
         retrieve: Some("/v1/subscription_items/{id}"),
         filters: &["subscription"],
@@ -1065,7 +1188,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/subscription_schedules",
         table: &SUBSCRIPTION_SCHEDULES,
         retrieve: Some("/v1/subscription_schedules/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["canceled_at", "completed_at", "customer", "customer_account", "released_at", "scheduled"],
         events: &[
             "subscription_schedule.aborted",
@@ -1083,7 +1206,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &SUBSCRIPTIONS,
         params: &[("status", "all")],
         retrieve: Some("/v1/subscriptions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &[
             "automatic_tax",
             "collection_method",
@@ -1149,7 +1272,7 @@ pub(crate) static LISTS: [List; 138] = [
         table: &TAX_RATES,
         again: &[("active", "false")],
         retrieve: Some("/v1/tax_rates/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["active", "inclusive"],
         events: &["tax_rate.created", "tax_rate.updated"],
         ..List::PLAIN
@@ -1196,7 +1319,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/three_d_secure/authentications",
         table: &THREE_D_SECURE_AUTHENTICATIONS,
         retrieve: Some("/v1/three_d_secure/authentications/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status"],
         events: &[
             "three_d_secure.authentication.canceled",
@@ -1213,7 +1336,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/topups",
         table: &TOPUPS,
         retrieve: Some("/v1/topups/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["amount", "status"],
         events: &["topup.canceled", "topup.created", "topup.failed", "topup.reversed", "topup.succeeded"],
         ..List::PLAIN
@@ -1222,7 +1345,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/transfers",
         table: &TRANSFERS,
         retrieve: Some("/v1/transfers/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["destination", "transfer_group"],
         events: &["transfer.created", "transfer.reversed", "transfer.updated"],
         ..List::PLAIN
@@ -1230,7 +1353,12 @@ pub(crate) static LISTS: [List; 138] = [
     List {
         path: "/v1/transfers/{id}/reversals",
         table: &TRANSFER_REVERSALS,
-        parent: Some(Parent { table: "transfers", place: Place::Path("id"), shown: None }),
+        parent: Some(Parent {
+            table: "transfers",
+            place: Place::Path("id"),
+            shown: Shown::Always("reversals"),
+            ids: "",
+        }),
         retrieve: Some("/v1/transfers/{parent}/reversals/{id}"),
         ..List::PLAIN
     },
@@ -1240,7 +1368,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/credit_reversals/{id}"),
         filters: &["financial_account", "received_credit", "status"],
@@ -1253,7 +1382,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/debit_reversals/{id}"),
         filters: &["financial_account", "received_debit", "resolution", "status"],
@@ -1268,7 +1398,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v1/treasury/financial_accounts",
         table: &TREASURY_FINANCIAL_ACCOUNTS,
         retrieve: Some("/v1/treasury/financial_accounts/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["status"],
         events: &[
             "treasury.financial_account.closed",
@@ -1283,7 +1413,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/inbound_transfers/{id}"),
         filters: &["financial_account", "status"],
@@ -1301,10 +1432,11 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/outbound_payments/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["customer", "financial_account", "status"],
         events: &[
             "treasury.outbound_payment.canceled",
@@ -1323,7 +1455,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/outbound_transfers/{id}"),
         filters: &["financial_account", "status"],
@@ -1344,7 +1477,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/received_credits/{id}"),
         filters: &["financial_account", "linked_flows", "status"],
@@ -1361,7 +1495,8 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/received_debits/{id}"),
         filters: &["financial_account", "status"],
@@ -1374,10 +1509,11 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/transaction_entries/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["effective_at", "financial_account", "order_by", "transaction"],
         ..List::PLAIN
     },
@@ -1387,10 +1523,11 @@ pub(crate) static LISTS: [List; 138] = [
         parent: Some(Parent {
             table: "treasury_financial_accounts",
             place: Place::Query("financial_account"),
-            shown: None,
+            shown: Shown::Apart,
+            ids: "",
         }),
         retrieve: Some("/v1/treasury/transactions/{id}"),
-        created: true,
+        created: Some("created"),
         filters: &["financial_account", "order_by", "status", "status_transitions"],
         ..List::PLAIN
     },
@@ -1427,12 +1564,27 @@ pub(crate) static LISTS: [List; 138] = [
             "v2.core.account[identity].updated",
             "v2.core.account[requirements].updated",
         ],
+        include: &[
+            "configuration.customer",
+            "configuration.merchant",
+            "configuration.recipient",
+            "defaults",
+            "future_requirements",
+            "identity",
+            "requirements",
+        ],
+        thin: true,
         ..List::PLAIN
     },
     List {
         path: "/v2/core/accounts/{account_id}/persons",
         table: &V2_CORE_ACCOUNT_PERSONS,
-        parent: Some(Parent { table: "v2_core_accounts", place: Place::Path("account_id"), shown: None }),
+        parent: Some(Parent {
+            table: "v2_core_accounts",
+            place: Place::Path("account_id"),
+            shown: Shown::Apart,
+            ids: "",
+        }),
         retrieve: Some("/v2/core/accounts/{parent}/persons/{id}"),
         paging: Paging::Page,
         events: &[
@@ -1448,12 +1600,15 @@ pub(crate) static LISTS: [List; 138] = [
         retrieve: Some("/v2/core/event_destinations/{id}"),
         paging: Paging::Page,
         events: &["v2.core.event_destination.ping"],
+        include: &["webhook_endpoint.url"],
+        thin: false,
         ..List::PLAIN
     },
     List {
         path: "/v2/core/events",
         table: &V2_CORE_EVENTS,
         retrieve: Some("/v2/core/events/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["object_id", "types"],
         ..List::PLAIN
@@ -1477,6 +1632,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/adjustments",
         table: &V2_MONEY_MANAGEMENT_ADJUSTMENTS,
         retrieve: Some("/v2/money_management/adjustments/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["adjusted_flow"],
         events: &["v2.money_management.adjustment.created"],
@@ -1492,6 +1648,8 @@ pub(crate) static LISTS: [List; 138] = [
             "v2.money_management.financial_account.created",
             "v2.money_management.financial_account.updated",
         ],
+        include: &["storage.deposit_insurance_eligibility"],
+        thin: false,
         ..List::PLAIN
     },
     List {
@@ -1510,6 +1668,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/inbound_transfers",
         table: &V2_MONEY_MANAGEMENT_INBOUND_TRANSFERS,
         retrieve: Some("/v2/money_management/inbound_transfers/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         events: &[
             "v2.money_management.inbound_transfer.available",
@@ -1525,6 +1684,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/outbound_payments",
         table: &V2_MONEY_MANAGEMENT_OUTBOUND_PAYMENTS,
         retrieve: Some("/v2/money_management/outbound_payments/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["recipient", "status"],
         events: &[
@@ -1574,6 +1734,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/received_credits",
         table: &V2_MONEY_MANAGEMENT_RECEIVED_CREDITS,
         retrieve: Some("/v2/money_management/received_credits/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         events: &[
             "v2.money_management.received_credit.available",
@@ -1587,6 +1748,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transaction_entries",
         table: &V2_MONEY_MANAGEMENT_TRANSACTION_ENTRIES,
         retrieve: Some("/v2/money_management/transaction_entries/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["transaction"],
         ..List::PLAIN
@@ -1595,6 +1757,7 @@ pub(crate) static LISTS: [List; 138] = [
         path: "/v2/money_management/transactions",
         table: &V2_MONEY_MANAGEMENT_TRANSACTIONS,
         retrieve: Some("/v2/money_management/transactions/{id}"),
+        created: Some("created"),
         paging: Paging::Page,
         filters: &["financial_account", "flow"],
         events: &["v2.money_management.transaction.created", "v2.money_management.transaction.updated"],

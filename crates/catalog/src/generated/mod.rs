@@ -33,6 +33,7 @@ mod credit_notes_preview_lines;
 mod customer_balance_transactions;
 mod customer_cash_balance_transactions;
 mod customer_sources;
+mod customer_tax_ids;
 mod customers;
 mod disputes;
 mod entitlements_active_entitlements;

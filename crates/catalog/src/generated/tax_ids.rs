@@ -5,7 +5,7 @@ use crate::{Column, Kind, Table};
 pub(crate) static TAX_IDS: Table = Table {
     name: "tax_ids",
     object: "tax_id",
-    description: "Tax numbers of customers and of the account itself",
+    description: "Tax numbers of the account itself",
     columns: &[
         Column::new("id", Kind::Id),
         Column::new("created", Kind::Timestamp),

@@ -153,9 +153,10 @@ async fn another_master_key_is_named_as_the_reason() {
 #[tokio::test]
 async fn deleting_takes_what_belongs_to_it() {
     let store = store().await;
-    let id = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+    let made = store.insert_connection(&shop(), at(0)).await.unwrap();
+    let id = made.id.clone();
     store.begin_cycle(&id, false, at(1)).await.unwrap();
-    store.delete_connection(&id).await.unwrap();
+    assert_eq!(store.delete_connection(&id).await.unwrap(), made);
     assert_eq!(store.connection(&id).await.unwrap(), None);
     assert!(store.cycles(&id, 10).await.unwrap().is_empty());
     assert!(matches!(store.delete_connection(&id).await, Err(StoreError::NotFound { .. })));

@@ -117,6 +117,25 @@ async fn trap_22_retry_after_is_waited_for() {
 }
 
 #[tokio::test]
+async fn trap_22_a_refusal_that_must_not_be_repeated_holds_what_follows_all_the_same() {
+    let refused = || async {
+        let steering = [
+            ("stripe-should-retry", "false"),
+            ("stripe-rate-limited-reason", "global-rate"),
+            ("retry-after", "1"),
+        ];
+        (StatusCode::TOO_MANY_REQUESTS, steering, "{}")
+    };
+    let router = Router::new().route("/v1/charges", get(refused)).route("/v1/coupons", get(async || "{}"));
+    let stripe = stripe(config(serve(router).await));
+    let error = stripe.get("/v1/charges", &[]).await.unwrap_err();
+    assert_eq!((error.retry(), stripe.requests()), (Retry::Never, 1), "{error:?}");
+    let began = std::time::Instant::now();
+    stripe.get("/v1/coupons", &[]).await.unwrap();
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn trap_23_a_restricted_key_tells_its_account_by_the_refusal() {
     let keys = vec![Key::restricted(DEMO_KEY, &["rak_charge_read"])];
     let (sim, stripe) = simulated(keys, FaultScript::new()).await;

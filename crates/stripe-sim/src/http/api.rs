@@ -1,19 +1,23 @@
 //! `/v1`: lists, their children and single objects.
 
-use std::borrow::Cow;
+mod events;
+mod parents;
+mod v2;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::auth::{Caller, View};
 use super::error::{ApiError, json_response};
+use super::permissions::permission;
 use super::query::{Paging, Params, below};
-use super::render::{cut, push, stub, to_value};
-use super::resources::{self, Endpoint};
+use super::render::{push, stub};
+use super::routes::{self, Route};
 use super::{RequestId, Sim};
+use crate::filter::{root, singulars};
+use crate::shapes::{FACTS, List};
 use crate::world::{Found, Rendered, Scan};
 
 const PAGING: [&str; 4] = ["limit", "starting_after", "ending_before", "expand"];
@@ -29,28 +33,17 @@ const SUBSCRIPTION_STATES: [&str; 10] = [
     "trialing",
     "unpaid",
 ];
+/// Filters that are no properties of the objects, and that some world knows to apply all the same.
+const COMPUTED: [(&str, &str); 2] = [("subscription", "plan"), ("subscription", "price")];
 /// Release names since versions carry one.
 const RELEASES: [&str; 6] = ["acacia", "basil", "clover", "dahlia", "endive", "preview"];
 
-/// Nested lists with an address of their own: parent path, child path, property of the parent.
-static NESTED: &[(&str, &str, &str)] = &[
-    ("invoices", "lines", "lines"),
-    ("credit_notes", "lines", "lines"),
-    ("subscriptions", "items", "items"),
-];
-
-/// Children that are lists of their own: parent path, child path, kind of the children, their filter.
-static CHILDREN: &[(&str, &str, &str, &str)] = &[
-    ("charges", "refunds", "refund", "charge"),
-    ("customers", "payment_methods", "payment_method", "customer"),
-    ("customers", "subscriptions", "subscription", "customer"),
-];
-
-/// Answers any request below `/v1`.
+/// Answers any request below `/v1` and `/v2`.
 pub(super) async fn answer(State(sim): State<Sim>, request: Request) -> Response {
     let id = request.extensions().get::<RequestId>().map_or("req_unknown", |id| id.0.as_str());
-    let mut response = match sim.v1(&request) {
+    let mut response = match sim.api(&request) {
         Ok(body) => json_response(StatusCode::OK, body),
+        Err(error) if request.uri().path().starts_with("/v2/") => error.respond_v2(id),
         Err(error) => error.respond(id),
     };
     let version = asked_version(request.headers()).unwrap_or(&sim.inner.options.default_version);
@@ -64,7 +57,7 @@ fn asked_version(headers: &HeaderMap) -> Option<&str> {
     headers.get("stripe-version")?.to_str().ok()
 }
 
-/// A request below `/v1` that may be answered.
+/// A request that may be answered.
 struct Call<'a> {
     sim: &'a Sim,
     caller: Caller,
@@ -73,76 +66,50 @@ struct Call<'a> {
 }
 
 impl Sim {
-    fn v1(&self, request: &Request) -> Result<String, ApiError> {
+    fn api(&self, request: &Request) -> Result<String, ApiError> {
         let path = request.uri().path();
         let caller = self.identify(request.headers())?;
         check_version(asked_version(request.headers()))?;
         if let Some(limits) = self.inner.options.rates {
-            self.inner.limiter.admit(limits, &caller.account, &super::template(path))?;
+            self.inner.limiter.admit(limits, &caller.account, &routes::template(path))?;
         }
         let params = Params::parse(request.uri().query());
         let call = Call { sim: self, caller, params, path };
-        let rest = path.strip_prefix("/v1/").unwrap_or_default().trim_end_matches('/');
         if request.method() != Method::GET {
-            return Err(call.refuse_write(request.method(), rest));
+            return Err(call.refuse_write(request.method()));
         }
-        call.dispatch(rest)
+        call.dispatch()
     }
 }
 
 impl Call<'_> {
-    fn dispatch(&self, rest: &str) -> Result<String, ApiError> {
-        if let Some(product) = resources::not_enabled(rest) {
-            let message = format!(
-                "Your account is not set up to use {product}. Please visit https://dashboard.stripe.com/{} to get started.",
-                product.to_lowercase()
-            );
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
+    fn dispatch(&self) -> Result<String, ApiError> {
+        if let Some(refusal) = self.sim.inner.world.not_enabled(self.path) {
+            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+            return Err(ApiError::new(status, refusal.message));
         }
-        let decoded = |part| percent_decode_str(part).decode_utf8_lossy();
-        let decoded: Vec<Cow<'_, str>> = rest.split('/').map(decoded).collect();
-        let parts: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
-        match (resources::unused(&parts), parts.as_slice()) {
-            (Some((endpoint, None)), _) => {
-                self.caller.require(endpoint.permission)?;
-                self.list(endpoint)
-            }
-            (Some((endpoint, Some(id))), _) => {
-                self.caller.require(endpoint.permission)?;
-                Err(ApiError::missing(endpoint.kind, id, "id"))
-            }
-            (None, parts) => self.used(parts),
+        if self.path.trim_end_matches('/') == "/v1/account" {
+            return self.account();
         }
-    }
-
-    fn used(&self, parts: &[&str]) -> Result<String, ApiError> {
-        match parts {
-            ["account"] => self.account(),
-            ["accounts", id] if *id == self.caller.account => self.account(),
-            ["accounts", id] => Err(ApiError::missing("account", id, "id")),
-            ["subscription_items"] => self.subscription_items(),
-            [path] => self.list(self.endpoint(path)?),
-            [path, id] => self.retrieve(self.endpoint(path)?, id),
-            [path, id, child] => self.children(self.endpoint(path)?, id, child),
-            _ => Err(self.unrecognized()),
+        let route = routes::route(self.path).ok_or_else(|| ApiError::unrecognized("GET", self.path))?;
+        let own = route.id.as_deref() == Some(self.caller.account.as_str());
+        if own && route.list.path == "/v1/accounts" {
+            return self.account();
         }
-    }
-
-    fn endpoint(&self, path: &str) -> Result<&'static Endpoint, ApiError> {
-        let endpoint = resources::by_path(path).ok_or_else(|| self.unrecognized())?;
-        self.caller.require(endpoint.permission)?;
-        Ok(endpoint)
-    }
-
-    fn unrecognized(&self) -> ApiError {
-        ApiError::unrecognized("GET", self.path)
+        self.caller.require(&permission(&route.list.path))?;
+        match (&route.id, route.list.is_v2()) {
+            (Some(id), false) => self.retrieve(&route, id),
+            (None, false) => self.list(&route),
+            (Some(id), true) => self.retrieve_v2(&route, id),
+            (None, true) => self.list_v2(&route),
+        }
     }
 
     /// Writing is no part of the simulation; a key without permission hears that first.
-    fn refuse_write(&self, method: &Method, rest: &str) -> ApiError {
-        let endpoint = rest.split('/').next().and_then(resources::by_path);
-        let permission = endpoint.map(|endpoint| endpoint.permission.replace("_read", "_write"));
-        match permission.map(|permission| self.caller.require(&permission)) {
+    fn refuse_write(&self, method: &Method) -> ApiError {
+        let outer = self.path.split('/').take(3).collect::<Vec<_>>().join("/");
+        let list = FACTS.list(&outer).map(|list| permission(&list.path).replace("_read", "_write"));
+        match list.map(|permission| self.caller.require(&permission)) {
             Some(Err(refusal)) => refusal,
             Some(Ok(())) | None => ApiError::unrecognized(method.as_str(), self.path),
         }
@@ -160,47 +127,56 @@ impl Call<'_> {
         Ok(account.to_string())
     }
 
-    fn list(&self, endpoint: &'static Endpoint) -> Result<String, ApiError> {
-        let mut known = if resources::is_whole(endpoint) { vec!["expand"] } else { PAGING.to_vec() };
-        known.extend(endpoint.filters);
-        if endpoint.created {
+    fn list(&self, route: &Route<'_>) -> Result<String, ApiError> {
+        let list = route.list;
+        let mut known = if list.is_whole() { vec!["expand"] } else { PAGING.to_vec() };
+        known.extend(list.filters.iter().map(String::as_str));
+        if list.takes_created() {
             known.push("created");
         }
-        if endpoint.kind == "event" {
-            known.push("types");
-        }
         self.params.only(&known)?;
-        let paging = self.paging()?;
-        let mut scan = Scan { kind: endpoint.kind.to_owned(), ..Scan::default() };
-        self.params.created(&mut scan)?;
-        self.filter(endpoint, &mut scan)?;
-        let mut delivered = None;
-        if endpoint.kind == "event" {
-            let types = self.params.types()?.into_iter().chain(self.params.get("type"));
-            scan.types = types.map(str::to_owned).collect();
-            delivered = self.params.boolean("delivery_success")?;
+        self.require_params(list)?;
+        let paging = if list.is_whole() { self.params.paging(usize::MAX)? } else { self.paging(10)? };
+        let parent = self.parent(route)?;
+        if let Some(members) = parent.as_ref().and_then(|parent| parent.members(list)) {
+            return self.members(members, &paging);
         }
-        self.page(scan, &paging, delivered)
+        let mut scan = Scan {
+            list: list.holder().to_owned(),
+            kind: list.kind().to_owned(),
+            parent: parent.map(|parent| parent.named()),
+            ..Scan::default()
+        };
+        self.params.created(&mut scan)?;
+        self.filter(list, &mut scan)?;
+        if list.kind() == "event" { self.events(scan, &paging) } else { self.page(scan, &paging, None) }
     }
 
-    fn filter(&self, endpoint: &Endpoint, scan: &mut Scan) -> Result<(), ApiError> {
-        scan.hide_canceled = endpoint.kind == "subscription";
-        for &name in endpoint.filters {
-            let Some(value) = self.params.get(name) else { continue };
-            match (endpoint.kind, name) {
+    fn require_params(&self, list: &List) -> Result<(), ApiError> {
+        match list.required.iter().find(|name| !self.params.names().any(|known| root(known) == name.as_str()))
+        {
+            Some(name) => {
+                let message = format!("Missing required param: {name}.");
+                Err(ApiError::bad(message, name).code("parameter_missing"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn filter(&self, list: &List, scan: &mut Scan) -> Result<(), ApiError> {
+        scan.hide_canceled = list.kind() == "subscription";
+        let parent = list.parent.as_ref().map(|parent| parent.name.as_str());
+        let asked = self.params.all_pairs().filter(|(name, _)| {
+            list.filters.iter().any(|filter| filter == root(name)) && Some(name.as_str()) != parent
+        });
+        for (name, value) in asked {
+            match (list.kind(), name.as_str()) {
                 ("event", _) => continue,
                 ("subscription", "status") => {
-                    if !SUBSCRIPTION_STATES.contains(&value) {
-                        let states = SUBSCRIPTION_STATES.join(", ");
-                        let message = format!("Invalid status: must be one of {states}");
-                        return Err(ApiError::bad(message, "status"));
-                    }
                     scan.hide_canceled = false;
-                    if value == "all" {
-                        continue;
+                    if let Some(status) = subscription_status(value)? {
+                        scan.filters.push((name.clone(), status.to_owned()));
                     }
-                    let value = if value == "ended" { "canceled" } else { value };
-                    scan.filters.push((name.to_owned(), value.to_owned()));
                     continue;
                 }
                 (_, "customer")
@@ -208,9 +184,18 @@ impl Call<'_> {
                 {
                     return Err(ApiError::missing("customer", value, "customer"));
                 }
-                _ => {}
+                ("billing.meter_event_summary", "start_time") => {
+                    scan.filters.push(("start_time[gte]".to_owned(), value.clone()))
+                }
+                ("billing.meter_event_summary", "end_time") => {
+                    scan.filters.push(("end_time[lte]".to_owned(), value.clone()))
+                }
+                ("billing.meter_event_summary", _) => {}
+                _ => {
+                    can_filter(list, name)?;
+                    scan.filters.push((name.clone(), value.clone()));
+                }
             }
-            scan.filters.push((name.to_owned(), value.to_owned()));
         }
         Ok(())
     }
@@ -219,8 +204,9 @@ impl Call<'_> {
         self.caller.view == View::World
     }
 
-    fn paging(&self) -> Result<Paging, ApiError> {
-        let paging = self.params.paging()?;
+    /// A page is no larger than the simulator's are.
+    fn paging(&self, unasked: usize) -> Result<Paging, ApiError> {
+        let paging = self.params.paging(unasked)?;
         Ok(Paging { limit: paging.limit.min(self.sim.inner.options.page), ..paging })
     }
 
@@ -229,7 +215,7 @@ impl Call<'_> {
         let expand = self.params.expand(true)?;
         scan.after.clone_from(&paging.after);
         scan.before.clone_from(&paging.before);
-        let mut found = self.scan(scan, paging.limit + 1, delivered)?;
+        let mut found = self.scan(scan, paging.limit.saturating_add(1), delivered)?;
         let has_more = found.len() > paging.limit;
         if has_more && paging.before.is_some() {
             found.remove(0);
@@ -249,9 +235,10 @@ impl Call<'_> {
         let cursor = scan.after.clone().map(|id| ("starting_after", id));
         let cursor = cursor.or_else(|| scan.before.clone().map(|id| ("ending_before", id)));
         let gone = || {
-            cursor
-                .as_ref()
-                .map_or_else(|| self.unrecognized(), |(param, id)| ApiError::missing(&scan.kind, id, param))
+            cursor.as_ref().map_or_else(
+                || ApiError::unrecognized("GET", self.path),
+                |(param, id)| ApiError::missing(&scan.kind, id, param),
+            )
         };
         if !self.sees_world() || !world.kinds().contains(&scan.kind.as_str()) {
             return if cursor.is_some() { Err(gone()) } else { Ok(Vec::new()) };
@@ -268,39 +255,6 @@ impl Call<'_> {
         found.ok_or(gone)
     }
 
-    /// Walks on until enough events are found that every endpoint took, or that one did not.
-    fn scan_delivered(&self, mut scan: Scan, take: usize, delivered: bool) -> Option<Vec<Rendered>> {
-        let undelivered = self.sim.undelivered();
-        let suits = |event: &Value| {
-            let id = event.get("id").and_then(Value::as_str).unwrap_or_default();
-            undelivered.contains(id) != delivered
-        };
-        let mut matching = Vec::new();
-        loop {
-            let found: Vec<Value> =
-                self.sim.inner.world.scan(&scan, CHUNK)?.into_iter().map(to_value).collect();
-            let last = found.len() < CHUNK;
-            let upward = scan.before.is_some();
-            let next = if upward { found.first() } else { found.last() };
-            let next = next.and_then(|value| value.get("id")).and_then(Value::as_str).map(str::to_owned);
-            let chunk = found.into_iter().filter(&suits);
-            let chunk: Vec<Rendered> = chunk.map(|event| Rendered::Value(event.into())).collect();
-            if upward {
-                matching.splice(0..0, chunk);
-                scan.before = next;
-            } else {
-                matching.extend(chunk);
-                scan.after = next;
-            }
-            if last || matching.len() >= take {
-                let surplus = if upward { matching.len().saturating_sub(take) } else { 0 };
-                matching.drain(..surplus);
-                matching.truncate(take);
-                return Some(matching);
-            }
-        }
-    }
-
     fn envelope(&self, data: &str, has_more: bool) -> String {
         let mut body = String::with_capacity(data.len() + 96);
         body.push_str("{\"object\":\"list\",\"data\":[");
@@ -313,13 +267,13 @@ impl Call<'_> {
         body
     }
 
-    fn retrieve(&self, endpoint: &Endpoint, id: &str) -> Result<String, ApiError> {
+    fn retrieve(&self, route: &Route<'_>, id: &str) -> Result<String, ApiError> {
         self.params.only(&["expand"])?;
         let expand = self.params.expand(false)?;
         let mut body = String::new();
-        match self.find(endpoint.kind, id, "id")? {
+        match self.one(route, id)? {
             Found::Live(object) => self.sim.write(&mut body, object, &expand)?,
-            Found::Deleted => push(&mut body, &stub(endpoint.kind, id)),
+            Found::Deleted => push(&mut body, &stub(route.list.kind(), id)),
         }
         Ok(body)
     }
@@ -344,81 +298,32 @@ impl Call<'_> {
             }
         }
     }
-
-    fn children(&self, endpoint: &Endpoint, id: &str, child: &str) -> Result<String, ApiError> {
-        self.params.only(&PAGING)?;
-        if let Some((_, _, property)) = NESTED.iter().find(|row| row.0 == endpoint.path && row.1 == child) {
-            return self.nested(endpoint.kind, id, property, "id");
-        }
-        let row = CHILDREN.iter().find(|row| row.0 == endpoint.path && row.1 == child);
-        let (_, _, kind, filter) = row.ok_or_else(|| self.unrecognized())?;
-        self.find(endpoint.kind, id, "id")?;
-        let filters = vec![((*filter).to_owned(), id.to_owned())];
-        let scan = Scan { kind: (*kind).to_owned(), filters, hide_canceled: true, ..Scan::default() };
-        self.page(scan, &self.paging()?, None)
-    }
-
-    fn subscription_items(&self) -> Result<String, ApiError> {
-        self.caller.require("rak_subscription_read")?;
-        let mut known = PAGING.to_vec();
-        known.push("subscription");
-        self.params.only(&known)?;
-        let subscription = self.params.get("subscription").ok_or_else(|| {
-            ApiError::bad("Missing required param: subscription.", "subscription").code("parameter_missing")
-        })?;
-        self.nested("subscription", subscription, "items", "subscription")
-    }
-
-    /// A page of a list that its parent holds whole.
-    fn nested(&self, kind: &str, id: &str, property: &str, param: &str) -> Result<String, ApiError> {
-        let paging = self.paging()?;
-        let expand = self.params.expand(true)?;
-        let Found::Live(parent) = self.find(kind, id, param)? else {
-            return Err(ApiError::missing(kind, id, param));
-        };
-        let mut parent = to_value(parent);
-        let members = parent.get_mut(property).and_then(|list| list.get_mut("data")).map(Value::take);
-        let members = match members {
-            Some(Value::Array(members)) => members,
-            Some(_) | None => Vec::new(),
-        };
-        let (page, has_more) = slice(members, &paging)?;
-        let mut data = String::new();
-        for (position, mut member) in page.into_iter().enumerate() {
-            if position > 0 {
-                data.push(',');
-            }
-            cut(&mut member);
-            self.sim.write(&mut data, Rendered::Value(member.into()), &expand)?;
-        }
-        Ok(self.envelope(&data, has_more))
-    }
 }
 
-/// How many events are looked at together.
-const CHUNK: usize = 200;
-
-/// The page of `members` that `paging` asks for, and whether more follow in its direction.
-fn slice(mut members: Vec<Value>, paging: &Paging) -> Result<(Vec<Value>, bool), ApiError> {
-    let place = |id: &str, param: &str| {
-        let found = members.iter().position(|member| member.get("id").and_then(Value::as_str) == Some(id));
-        found.ok_or_else(|| ApiError::missing("item", id, param))
-    };
-    if let Some(before) = &paging.before {
-        let end = place(before, "ending_before")?;
-        members.truncate(end);
-        let surplus = members.len().saturating_sub(paging.limit);
-        members.drain(..surplus);
-        return Ok((members, surplus > 0));
+/// The status that a list of subscriptions is asked for; none for all.
+fn subscription_status(asked: &str) -> Result<Option<&str>, ApiError> {
+    if !SUBSCRIPTION_STATES.contains(&asked) {
+        let states = SUBSCRIPTION_STATES.join(", ");
+        return Err(ApiError::bad(format!("Invalid status: must be one of {states}"), "status"));
     }
-    let start = match &paging.after {
-        Some(after) => place(after, "starting_after")? + 1,
-        None => 0,
+    Ok(match asked {
+        "all" => None,
+        "ended" => Some("canceled"),
+        status => Some(status),
+    })
+}
+
+/// Refuses parameters that Stripe takes and the simulator cannot apply: a list that ignores them would be a lie.
+fn can_filter(list: &List, name: &str) -> Result<(), ApiError> {
+    let root = root(name);
+    let known = |kind: &String| {
+        let has = |name: &str| FACTS.properties(kind).iter().any(|property| property.name == name);
+        singulars(root).any(has) || COMPUTED.contains(&(kind, root))
     };
-    members.drain(..start);
-    let has_more = members.len() > paging.limit;
-    members.truncate(paging.limit);
-    Ok((members, has_more))
+    if list.objects.iter().any(known) {
+        return Ok(());
+    }
+    Err(ApiError::bad(format!("The simulator cannot filter {} by {name}.", list.path), name))
 }
 
 /// Passes versions that Stripe has published: a date, since September 2024 with the name of its release.

@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::render::to_value;
 use super::{Sim, Stats};
+use crate::shapes::FACTS;
 use crate::world::{Rendered, Scan};
 
 /// Objects read at a time.
@@ -36,7 +36,7 @@ pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, head
             let mut text = String::new();
             let mut last = None;
             for object in found {
-                let value = to_value(object);
+                let value = object.into_value();
                 last = value.get("id").and_then(|id| id.as_str()).map(str::to_owned);
                 super::render::push(&mut text, &value);
                 text.push('\n');
@@ -51,6 +51,40 @@ pub(super) async fn truth(State(sim): State<Sim>, Path(kind): Path<String>, head
     response
 }
 
+/// Which list.
+#[derive(Deserialize)]
+pub(super) struct OfList {
+    list: String,
+}
+
+/// Everything that a list is about, one JSON text a line: what it hides too, and what it has deleted.
+pub(super) async fn truth_of_list(
+    State(sim): State<Sim>,
+    Query(OfList { list }): Query<OfList>,
+    headers: HeaderMap,
+) -> Response {
+    if !sim.inner.options.truth && !headers.contains_key("sim-truth") {
+        return (StatusCode::FORBIDDEN, "send the header Sim-Truth: 1 to be told the truth").into_response();
+    }
+    let Some(truth) = sim.inner.world.truth(&list) else {
+        return (StatusCode::NOT_FOUND, format!("no truth about a list {list}")).into_response();
+    };
+    let lines: Result<Vec<String>, _> = truth.iter().map(serde_json::to_string).collect();
+    match lines {
+        Ok(lines) => ([(header::CONTENT_TYPE, "application/x-ndjson")], lines.join("\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The paths of all lists, with the addresses of their objects.
+pub(super) async fn lists() -> Response {
+    let lists = FACTS
+        .lists
+        .iter()
+        .map(|list| json!({ "path": list.path, "retrieve": list.retrieve, "objects": list.objects }));
+    Json(lists.collect::<Vec<_>>()).into_response()
+}
+
 /// How far to move the clock.
 #[derive(Deserialize)]
 pub(super) struct Advance {
@@ -60,6 +94,18 @@ pub(super) struct Advance {
 /// Lets time pass, and tells the events that happened.
 pub(super) async fn advance(State(sim): State<Sim>, Json(Advance { seconds }): Json<Advance>) -> Response {
     let events = sim.advance(seconds.max(0));
+    Json(json!({ "now": sim.inner.world.now(), "events": events })).into_response()
+}
+
+/// How much to change.
+#[derive(Deserialize)]
+pub(super) struct Step {
+    changes: u32,
+}
+
+/// Makes changes at once, and tells the events that happened.
+pub(super) async fn step(State(sim): State<Sim>, Json(Step { changes }): Json<Step>) -> Response {
+    let events = sim.inner.world.step(changes);
     Json(json!({ "now": sim.inner.world.now(), "events": events })).into_response()
 }
 
@@ -74,6 +120,6 @@ impl Sim {
     pub fn truth(&self, kind: &str) -> Vec<serde_json::Value> {
         let scan = Scan { kind: kind.to_owned(), ..Scan::default() };
         let found: Vec<Rendered> = self.inner.world.scan(&scan, usize::MAX).unwrap_or_default();
-        found.into_iter().map(to_value).collect()
+        found.into_iter().map(Rendered::into_value).collect()
     }
 }

@@ -61,6 +61,22 @@ impl ApiError {
         self
     }
 
+    /// The refusal in the envelope of API v2.
+    pub(super) fn respond_v2(self, request_id: &str) -> Response {
+        let Self { status, kind, code, message, headers, param: _ } = self;
+        let code = match (code, status) {
+            (_, StatusCode::NOT_FOUND) => "not_found",
+            (Some(code), _) => code,
+            (None, StatusCode::FORBIDDEN) => "forbidden",
+            (None, StatusCode::UNAUTHORIZED) => "unauthorized",
+            (None, _) => "invalid_fields",
+        };
+        let log = format!("https://dashboard.stripe.com/logs/{request_id}");
+        let error =
+            json!({ "error": { "code": code, "message": message, "request_log_url": log, "type": kind } });
+        with_headers(json_response(status, error.to_string()), headers)
+    }
+
     pub(super) fn respond(self, request_id: &str) -> Response {
         let Self { status, kind, code, message, param, headers } = self;
         let mut error = Map::new();
@@ -76,14 +92,17 @@ impl ApiError {
         let log = format!("https://dashboard.stripe.com/logs/{request_id}");
         error.insert("request_log_url".to_owned(), json!(log));
         error.insert("type".to_owned(), json!(kind));
-        let mut response = json_response(status, json!({ "error": Value::Object(error) }).to_string());
-        for (name, value) in headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        response
+        with_headers(json_response(status, json!({ "error": Value::Object(error) }).to_string()), headers)
     }
+}
+
+fn with_headers(mut response: Response, headers: Vec<(&'static str, String)>) -> Response {
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// An answer whose body is already JSON.

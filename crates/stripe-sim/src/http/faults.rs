@@ -141,7 +141,7 @@ impl FaultScript {
                 decided = Some(rule.fault.clone());
             }
         }
-        if decided.is_some() || !path.starts_with("/v1/") {
+        if decided.is_some() || !(path.starts_with("/v1/") || path.starts_with("/v2/")) {
             return decided;
         }
         let share = self.share.as_mut()?;

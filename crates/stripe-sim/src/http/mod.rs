@@ -8,13 +8,14 @@ mod faults;
 mod oauth;
 mod options;
 mod pages;
+mod permissions;
 mod query;
 mod rates;
 mod render;
-mod resources;
+mod routes;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ use sha2::{Digest, Sha256};
 
 use crate::world::World;
 
+#[cfg(test)]
+pub(crate) use self::render::cut;
 pub use faults::{Fault, FaultScript};
 pub use options::{
     Access, Application, Clock, DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_KEY, DEMO_PASSWORD, DEMO_PLATFORM_KEY,
@@ -110,8 +113,12 @@ impl Sim {
             .route("/sim.css", get(pages::style))
             .route("/_sim/truth/{kind}", get(control::truth))
             .route("/_sim/advance", post(control::advance))
+            .route("/_sim/step", post(control::step))
             .route("/_sim/stats", get(control::stats))
+            .route("/_sim/truth", get(control::truth_of_list))
+            .route("/_sim/lists", get(control::lists))
             .route("/v1/{*path}", any(api::answer))
+            .route("/v2/{*path}", any(api::answer))
             .layer(from_fn_with_state(self.clone(), faults::interfere))
             .layer(map_response_with_state(self.clone(), dated))
             .with_state(self.clone())
@@ -142,7 +149,7 @@ impl Sim {
         let mut stats = lock(&self.inner.stats);
         stats.total += 1;
         stats.faults += u64::from(fault);
-        *stats.by_path.entry(template(path)).or_default() += 1;
+        *stats.by_path.entry(routes::template(path)).or_default() += 1;
     }
 
     fn next_request_id(&self) -> RequestId {
@@ -179,17 +186,6 @@ async fn dated(State(sim): State<Sim>, mut answer: Response) -> Response {
         answer.headers_mut().insert(DATE, date);
     }
     answer
-}
-
-/// A path with `{id}` where it names an object: ids of coupons and plans may be any words.
-fn template(path: &str) -> String {
-    let mut list = false;
-    let parts = path.split('/').map(|part| {
-        let named = list || (resources::kind_of_id(part).is_some() && resources::by_path(part).is_none());
-        list = !named && resources::by_path(part).is_some();
-        if named { "{id}" } else { part }
-    });
-    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Locks, going on with what a panicked holder left.

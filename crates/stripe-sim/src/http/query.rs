@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::error::ApiError;
+use crate::filter::root;
 use crate::world::Scan;
 
 /// Decoded query parameters, in order.
@@ -24,6 +25,16 @@ impl Params {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The names of all parameters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// All parameters.
+    pub(super) fn all_pairs(&self) -> impl Iterator<Item = &(String, String)> {
+        self.0.iter()
+    }
+
     /// Values of `name[]` and `name[0]`, `name[1]`, ...
     fn all(&self, name: &str) -> Vec<&str> {
         self.0
@@ -31,6 +42,11 @@ impl Params {
             .filter(|(key, _)| root(key) == name && key != name)
             .map(|(_, value)| value.as_str())
             .collect()
+    }
+
+    /// Values of `name`, however it is repeated.
+    pub(super) fn values(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(key, _)| root(key) == name).map(|(_, value)| value.as_str()).collect()
     }
 
     /// Refuses parameters that the endpoint does not take.
@@ -44,10 +60,10 @@ impl Params {
         }
     }
 
-    /// `limit`, `starting_after` and `ending_before`.
-    pub(super) fn paging(&self) -> Result<Paging, ApiError> {
+    /// `limit`, or else so many, `starting_after` and `ending_before`.
+    pub(super) fn paging(&self, unasked: usize) -> Result<Paging, ApiError> {
         let limit = match self.get("limit") {
-            None => 10,
+            None => unasked,
             Some(text) => limit(text)?,
         };
         let after = self.cursor("starting_after")?;
@@ -162,9 +178,4 @@ fn empty(param: &str) -> ApiError {
     )
     .code("parameter_invalid_empty")
     .param(param)
-}
-
-/// The name before any bracket.
-fn root(key: &str) -> &str {
-    key.split_once('[').map_or(key, |(root, _)| root)
 }

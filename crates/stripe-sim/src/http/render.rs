@@ -6,18 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::Sim;
 use super::error::ApiError;
-use super::resources;
+use crate::shapes::FACTS;
 use crate::world::{Found, Rendered, Scan};
 
 /// How many members of a nested list an object shows.
 const NESTED: usize = 10;
-
-/// Lists that an object shows only when asked to: object, property, kind of the members, their filter.
-static INCLUDABLE: &[(&str, &str, &str, &str)] = &[
-    ("charge", "refunds", "refund", "charge"),
-    ("customer", "subscriptions", "subscription", "customer"),
-    ("invoice", "payments", "invoice_payment", "invoice"),
-];
 
 impl Sim {
     /// Appends the JSON of `object`.
@@ -31,7 +24,7 @@ impl Sim {
             Rendered::Raw(text) if expand.is_empty() => out.push_str(&text),
             Rendered::Value(value) if expand.is_empty() && !is_long(&value) => push(out, &value),
             object @ (Rendered::Raw(_) | Rendered::Value(_)) => {
-                let mut value = to_value(object);
+                let mut value = object.into_value();
                 cut(&mut value);
                 for path in expand {
                     self.expand(&mut value, path)?;
@@ -68,30 +61,35 @@ impl Sim {
         self.expand(member, rest)
     }
 
+    /// A list that an object shows only when asked to.
     fn includable(&self, object: &Map<String, Value>, property: &str) -> Option<Value> {
         let own = object.get("object").and_then(Value::as_str)?;
         let id = object.get("id").and_then(Value::as_str)?;
-        let (_, _, kind, filter) = INCLUDABLE.iter().find(|row| row.0 == own && row.1 == property)?;
-        let filters = vec![((*filter).to_owned(), id.to_owned())];
-        let scan = Scan { kind: (*kind).to_owned(), filters, hide_canceled: true, ..Scan::default() };
+        let (list, name) = FACTS.nested(own, property)?;
+        let scan = Scan {
+            list: list.holder().to_owned(),
+            kind: list.kind().to_owned(),
+            parent: Some((name.to_owned(), id.to_owned())),
+            hide_canceled: true,
+            ..Scan::default()
+        };
         let members = self.inner.world.scan(&scan, NESTED + 1)?;
         let has_more = members.len() > NESTED;
-        let data: Vec<Value> = members.into_iter().take(NESTED).map(to_value).collect();
-        let path = resources::by_kind(kind)?.path;
-        let url = format!("/v1/{path}?{filter}={id}");
-        Some(json!({ "object": "list", "data": data, "has_more": has_more, "url": url }))
+        let data: Vec<Value> = members.into_iter().take(NESTED).map(Rendered::into_value).collect();
+        Some(json!({ "object": "list", "data": data, "has_more": has_more, "url": list.url_of(name, id) }))
     }
 
     /// The object an id refers to, as an expansion shows it.
     fn referred(&self, id: &str) -> Option<Value> {
-        let kind = resources::kind_of_id(id)?;
-        match self.inner.world.get(kind, id)? {
-            Found::Live(object) => {
-                let mut value = to_value(object);
+        let mut found =
+            FACTS.kinds_of_id(id).filter_map(|kind| Some((kind, self.inner.world.get(kind, id)?)));
+        match found.next()? {
+            (_, Found::Live(object)) => {
+                let mut value = object.into_value();
                 cut(&mut value);
                 Some(value)
             }
-            Found::Deleted => Some(stub(kind, id)),
+            (kind, Found::Deleted) => Some(stub(kind, id)),
         }
     }
 }
@@ -101,21 +99,13 @@ pub(super) fn stub(kind: &str, id: &str) -> Value {
     json!({ "id": id, "object": kind, "deleted": true })
 }
 
-/// The object as a value of its own.
-pub(super) fn to_value(object: Rendered) -> Value {
-    match object {
-        Rendered::Value(value) => std::sync::Arc::unwrap_or_clone(value),
-        Rendered::Raw(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
-    }
-}
-
 pub(super) fn push(out: &mut String, value: &Value) {
     // Writing to a string cannot fail.
     let _ = write!(out, "{value}");
 }
 
 /// Cuts every nested list to its first ten.
-pub(super) fn cut(value: &mut Value) {
+pub(crate) fn cut(value: &mut Value) {
     match value {
         Value::Object(object) => {
             let is_list = object.get("object").and_then(Value::as_str) == Some("list");

@@ -93,7 +93,7 @@ fn with_key(key: &str, path: &str) -> Request<Body> {
     Request::get(path).header("authorization", format!("Bearer {key}")).body(Body::empty()).unwrap()
 }
 
-pub(super) async fn read(sim: &Sim, path: &str) -> (StatusCode, Value) {
+pub(crate) async fn read(sim: &Sim, path: &str) -> (StatusCode, Value) {
     let (status, _, body) = ask(sim, with_key(DEMO_KEY, path)).await;
     (status, serde_json::from_str(&body).unwrap())
 }

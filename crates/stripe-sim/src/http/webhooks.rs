@@ -9,9 +9,9 @@ use std::collections::{HashSet, VecDeque};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::render::{cut, to_value};
+use super::render::cut;
 use super::{Sim, lock};
-use crate::world::Scan;
+use crate::world::{Rendered, Scan};
 
 pub(super) use self::sending::Outbound;
 
@@ -208,7 +208,7 @@ impl Sim {
         loop {
             let found = self.inner.world.scan(&scan, CHUNK).unwrap_or_default();
             let full = found.len() == CHUNK;
-            events.extend(found.into_iter().map(to_value));
+            events.extend(found.into_iter().map(Rendered::into_value));
             scan.after = events.last().and_then(id_of);
             if !full || scan.after.is_none() {
                 events.reverse();

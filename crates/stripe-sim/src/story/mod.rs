@@ -6,7 +6,6 @@ mod books;
 mod business;
 mod buying;
 mod catalogue;
-mod chance;
 mod charge;
 mod collecting;
 mod coupon;
@@ -209,8 +208,13 @@ impl World for Story {
     fn scan(&self, scan: &Scan, take: usize) -> Option<Vec<Rendered>> {
         let business = self.read();
         let view = business.view();
-        let Some(rack) = business.books.rack(&scan.kind) else { return nested::scan(&view, scan, take) };
-        rack.scan(&view, scan, take)
+        // What an object belongs to is a property of it here.
+        let filters = scan.filters.iter().chain(&scan.parent).cloned().collect();
+        let scan = Scan { filters, ..scan.clone() };
+        match business.books.rack(&scan.kind) {
+            Some(rack) => rack.scan(&view, &scan, take),
+            None => nested::scan(&view, &scan, take),
+        }
     }
 
     fn get(&self, kind: &str, id: &str) -> Option<Found> {

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::books::View;
 use super::invoice::Invoice;
-use super::shelf::{Id, equals};
+use super::shelf::Id;
 use super::subscription::Subscription;
+use crate::filter;
 use crate::world::{Found, Rendered, Scan};
 
 pub(super) const KINDS: [&str; 2] = ["subscription_item", "line_item"];
@@ -101,7 +102,7 @@ fn shown(member: &Member<'_>, view: &View<'_>, scan: &Scan) -> Option<Rendered> 
         return None;
     }
     let value = member.render(view)?;
-    let passes = scan.filters.iter().filter(other).all(|(name, wanted)| equals(value.get(name), wanted));
+    let passes = scan.filters.iter().filter(other).all(|(name, wanted)| filter::passes(&value, name, wanted));
     passes.then(|| Rendered::Value(Arc::new(value)))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::chance::Chance;
 use super::money::Currency;
+use crate::chance::Chance;
 
 /// Name and address as they were when noted down; an edit makes a new one, so older papers keep what they say.
 #[derive(Debug, Clone, PartialEq, Eq)]

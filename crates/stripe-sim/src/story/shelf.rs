@@ -9,10 +9,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::books::{Books, View};
+use crate::filter;
 use crate::world::{Found, Rendered, Scan};
 
-/// An id, shared by all that name it.
-pub(super) type Id = Arc<str>;
+pub(super) use crate::chance::Id;
 
 /// What the books keep of one Stripe object: its facts, from which its JSON is made when asked for.
 pub(super) trait Record: Sized + 'static {
@@ -167,24 +167,13 @@ fn passing<T: Record>(record: &T, view: &View<'_>, scan: &Scan) -> Option<Render
     for (name, wanted) in &scan.filters {
         let passes = record.passes(view, name, wanted).unwrap_or_else(|| {
             let value: &mut Value = rendered.get_or_insert_with(|| record.render(view));
-            equals(value.get(name), wanted)
+            filter::passes(value, name, wanted)
         });
         if !passes {
             return None;
         }
     }
     Some(Rendered::Value(Arc::new(rendered.unwrap_or_else(|| record.render(view)))))
-}
-
-/// Whether a property has the value that a query's text means.
-pub(super) fn equals(property: Option<&Value>, wanted: &str) -> bool {
-    match property {
-        Some(Value::String(text)) => text == wanted,
-        Some(value @ (Value::Bool(_) | Value::Number(_))) => {
-            serde_json::from_str(wanted).is_ok_and(|wanted: Value| wanted == *value)
-        }
-        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => false,
-    }
 }
 
 impl<T> Default for Shelf<T> {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use stripe_api::Mode;
 use stripe_sim::{DEMO_CLIENT_ID, DEMO_EMAIL, DEMO_PASSWORD, DEMO_PLATFORM_KEY};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -51,6 +52,8 @@ fn join(config: &mut Config, options: &cli::Demo, stripe: std::net::SocketAddr) 
     config.stripe.client_id = Some(DEMO_CLIENT_ID.to_owned());
     config.stripe.platform_key = Some(SecretString::from(DEMO_PLATFORM_KEY));
     config.stripe.platform_key_file = None;
+    // A sandbox by its keys, but the simulator allows what Stripe allows a live account.
+    config.stripe.requests_per_second.get_or_insert(config.stripe.rates(Mode::Live).per_second);
     Ok(())
 }
 
@@ -73,10 +76,10 @@ async fn serve(
     let server = Server::open(config).await?;
     let setup = server.setup_url().await?;
     let start = setup.as_ref().map_or(server.public_url().as_str(), |url| url.expose_secret());
-    output.line(&format!("Open {start}"))?;
-    output.line(&format!(
+    output.tell(&format!("Open {start}"));
+    output.tell(&format!(
         "The simulated Stripe is at http://{stripe}; sign in there as {DEMO_EMAIL} with {DEMO_PASSWORD}"
-    ))?;
-    output.line(&format!("The copy is in {} until the demo ends. Ctrl-C ends it.", data.display()))?;
+    ));
+    output.tell(&format!("The copy is in {} until the demo ends. Ctrl-C ends it.", data.display()));
     server.run(stop).await
 }

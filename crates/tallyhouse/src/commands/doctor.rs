@@ -1,6 +1,7 @@
-//! `tallyhouse doctor`: what keeps this installation from working, and what to do about it.
+//! `tallyhouse doctor`: what keeps this installation from working, and what to do about it. It makes nothing that is not
+//! there.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use store::{Connection, Status, Store};
@@ -8,8 +9,8 @@ use stripe_api::{RetryPolicy, StripeError};
 
 use crate::{
     clock::SystemClock,
-    config::Config,
-    installation::{open_store, open_warehouse, stripe},
+    config::{Config, Security},
+    installation::{open_store, open_to_others, open_warehouse, stripe},
     local::Client,
     output::Output,
 };
@@ -35,18 +36,12 @@ pub(crate) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCo
         ("pages", pages(&config)),
         ("Stripe", stripe_answers(&config).await),
         ("Connect with Stripe", platform(&config)),
+        ("data folder", folder(&config.data_dir)),
         ("warehouse", warehouse(&config).await),
     ]
     .map(|(what, finding)| (what.to_owned(), finding))
     .into();
-    match open_store(&config).await {
-        Ok(store) => {
-            findings.push(("store".to_owned(), users(&store).await));
-            findings.extend(connections(&config, &store).await);
-            store.close().await;
-        }
-        Err(error) => findings.push(("store".to_owned(), Broken(format!("{error:#}")))),
-    }
+    findings.extend(stored(&config).await);
     for (what, finding) in &findings {
         output.line(&line(what, finding))?;
     }
@@ -104,11 +99,26 @@ fn platform(config: &Config) -> Finding {
     }
 }
 
+fn folder(folder: &Path) -> Finding {
+    let shown = folder.display();
+    if !folder.exists() {
+        return Odd(format!("{shown} is not there yet: the first command that needs it makes it"));
+    }
+    match open_to_others(folder) {
+        Ok(None) => Well(format!("{shown} is its owner's alone")),
+        Ok(Some(open)) => Odd(format!("{}: the next start makes it private", open.how)),
+        Err(error) => Broken(format!("{error:#}")),
+    }
+}
+
 async fn warehouse(config: &Config) -> Finding {
     let file = config.warehouse_file();
     match Client::find(config).await {
         Ok(Some(_)) => Well("a running server has it open and answers".to_owned()),
         Err(error) => Broken(format!("{error:#}")),
+        Ok(None) if !file.exists() => {
+            Odd(format!("{} is not there yet: a first update makes it", file.display()))
+        }
         Ok(None) => match open_warehouse(config) {
             Ok(_) => Well(format!("{} opens", file.display())),
             Err(error) => Broken(format!("{error:#}")),
@@ -116,12 +126,38 @@ async fn warehouse(config: &Config) -> Finding {
     }
 }
 
+const NOBODY: &str =
+    "nobody can sign in yet: `tallyhouse serve` prints the link that makes the first administrator";
+
+/// What is found about users and connections.
+async fn stored(config: &Config) -> Vec<(String, Finding)> {
+    let alone = |finding| vec![("store".to_owned(), finding)];
+    if !config.store_file().exists() {
+        return alone(Odd(NOBODY.to_owned()));
+    }
+    let Security { master_key, master_key_file } = &config.security;
+    let key = config.key_file();
+    if master_key.is_none() && master_key_file.is_none() && !key.exists() {
+        return alone(Broken(format!(
+            "{} is missing, and without it no stored credentials can be used: put it back from a backup, or let \
+             `tallyhouse serve` make another one and connect again",
+            key.display()
+        )));
+    }
+    match open_store(config).await {
+        Ok(store) => {
+            let mut findings = alone(users(&store).await);
+            findings.extend(connections(config, &store).await);
+            store.close().await;
+            findings
+        }
+        Err(error) => alone(Broken(format!("{error:#}"))),
+    }
+}
+
 async fn users(store: &Store) -> Finding {
     match store.needs_setup().await {
-        Ok(true) => Odd(
-            "nobody can sign in yet: `tallyhouse serve` prints the link that makes the first administrator"
-                .to_owned(),
-        ),
+        Ok(true) => Odd(NOBODY.to_owned()),
         Ok(false) => Well("opens, and there is an administrator".to_owned()),
         Err(error) => Broken(error.to_string()),
     }

@@ -24,10 +24,10 @@ use crate::{
 
 pub(crate) use query::answer;
 
-/// Some tables failed, the rest is done.
-pub(crate) const SOME_TABLES_FAILED: u8 = 3;
+/// Some tables failed, or an answer was cut; the rest is done.
+pub(crate) const DONE_IN_PART: u8 = 3;
 
-/// Does what the command line says. 0 done, 1 failed, 2 misuse (by the parser), 3 some tables failed.
+/// Does what the command line says. 0 done, 1 failed, 2 misuse (by the parser), 3 done in part.
 #[must_use]
 pub fn run(cli: Cli, output: Output) -> ExitCode {
     log_to_stderr();

@@ -4,18 +4,20 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use reports::grouped;
 use serde_json::{Map, Value as Json};
 use warehouse::{QueryTable, Reader, Value};
 
 use crate::{
     cli::{self, Format},
+    commands::DONE_IN_PART,
     config::Config,
     installation::open_warehouse,
     local::{Answered, Ask, Client},
     output::Output,
 };
 
-/// Rows that are printed at most; a Parquet file has no limit.
+/// Rows that are printed at most, where they do not take too much memory before; a Parquet file has no limit.
 const MOST: usize = 1_000_000;
 
 pub(crate) async fn run(config: Config, options: cli::Query, output: Output) -> anyhow::Result<ExitCode> {
@@ -27,10 +29,15 @@ pub(crate) async fn run(config: Config, options: cli::Query, output: Output) -> 
         None => answer(&open_warehouse(&config)?.reader()?, &ask).await?,
     };
     output.bytes(answered.text.as_bytes())?;
-    if answered.truncated {
-        output.remark(&format!("only the first {MOST} rows are shown; use --format parquet for all"));
+    if !answered.truncated {
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::SUCCESS)
+    let rows = grouped(u64::try_from(answered.rows).unwrap_or(u64::MAX));
+    output.remark(&format!(
+        "tallyhouse: only the first {rows} rows are shown, because the answer is too large to be held in memory; use \
+         --format parquet --output FILE for all of them"
+    ));
+    Ok(ExitCode::from(DONE_IN_PART))
 }
 
 /// Asks the warehouse.
@@ -38,7 +45,7 @@ pub(crate) async fn answer(reader: &Reader, ask: &Ask) -> anyhow::Result<Answere
     if let Format::Parquet = ask.format {
         let path = ask.output.as_deref().context("--format parquet needs --output FILE")?;
         reader.export_parquet(&ask.sql, path).await?;
-        return Ok(Answered { text: String::new(), truncated: false });
+        return Ok(Answered { text: String::new(), rows: 0, truncated: false });
     }
     let rows = reader.with_row_limit(MOST).query(&ask.sql, Vec::new()).await?;
     let text = match ask.format {
@@ -46,7 +53,7 @@ pub(crate) async fn answer(reader: &Reader, ask: &Ask) -> anyhow::Result<Answere
         Format::Json => serde_json::to_string_pretty(&objects(&rows))? + "\n",
         Format::Table | Format::Parquet => format!("{}\n", table(&rows)),
     };
-    Ok(Answered { text, truncated: rows.truncated })
+    Ok(Answered { text, rows: rows.rows.len(), truncated: rows.truncated })
 }
 
 fn table(rows: &QueryTable) -> Table {

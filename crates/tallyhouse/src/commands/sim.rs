@@ -23,7 +23,7 @@ pub(crate) async fn run(options: cli::Sim, output: Output) -> anyhow::Result<Exi
         None => living(options.story, !options.unlimited),
     };
     sim.set_faults(faults(options.story.seed, options.faults));
-    output.line(&format!("simulated Stripe at http://{address}, API key {DEMO_RESTRICTED_KEY}"))?;
+    output.tell(&format!("simulated Stripe at http://{address}, API key {DEMO_RESTRICTED_KEY}"));
     let follow = async {
         if options.charges.is_none() {
             sim.follow(clock(), stop.clone()).await;

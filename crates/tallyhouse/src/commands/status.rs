@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use sync::TableState;
 
 use crate::{
     cli,
     config::Config,
-    installation::open_warehouse,
+    installation::{open_store, open_warehouse},
     local::Client,
     output::Output,
     updates::{Standing, standings},
@@ -22,6 +23,9 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
             standings(&warehouse.reader()?, name).await?
         }
     };
+    if standings.is_empty() {
+        require_connection(&config, name).await?;
+    }
     if options.json {
         output.line(&serde_json::to_string_pretty(&standings)?)?;
     } else if standings.is_empty() {
@@ -40,6 +44,19 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tables of a connection that was deleted can still be there. Where there are none, a name that nobody gave is a mistake.
+async fn require_connection(config: &Config, name: &str) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let found = store.connection_named(name).await?;
+    store.close().await;
+    if found.is_none() {
+        bail!(
+            "there is no connection {name}; `tallyhouse connect stripe --name {name} --api-key-stdin` makes it"
+        );
+    }
+    Ok(())
 }
 
 fn line(standing: &Standing) -> String {

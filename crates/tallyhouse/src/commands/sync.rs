@@ -1,15 +1,15 @@
-//! `tallyhouse sync`: one update cycle of one connection, or of each.
+//! `tallyhouse sync`: one update cycle of one connection, or of each that is not paused.
 
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::bail;
-use store::{Connection, Store};
+use store::{Connection, Status, Store};
 use tokio::sync::watch;
 
 use crate::{
     cli,
     clock::SystemClock,
-    commands::{SOME_TABLES_FAILED, stop_on_signal},
+    commands::{DONE_IN_PART, stop_on_signal},
     config::Config,
     installation::{open_store, open_warehouse},
     local::Client,
@@ -22,6 +22,12 @@ use crate::{
 pub(crate) async fn run(config: Config, options: cli::Sync, output: Output) -> anyhow::Result<ExitCode> {
     let store = Arc::new(open_store(&config).await?);
     let chosen = chosen(&store, options.connection.as_deref()).await?;
+    let (paused, chosen) = apart(chosen, options.connection.is_some());
+    for Connection { name, .. } in &paused {
+        output.remark(&format!(
+            "tallyhouse: {name} is paused and was left alone; `tallyhouse sync --connection {name}` updates it all the same"
+        ));
+    }
     let runner = match Client::find(&config).await? {
         Some(server) => Runner::Server(server),
         None => Runner::Here(here(&config, &store)?),
@@ -53,6 +59,11 @@ async fn chosen(store: &Store, name: Option<&str>) -> anyhow::Result<Vec<Connect
         bail!("nothing is connected yet; run `tallyhouse connect stripe --api-key-stdin`");
     }
     Ok(connections)
+}
+
+/// The paused ones and the others. Whoever names a connection wants it updated, paused or not.
+fn apart(connections: Vec<Connection>, named: bool) -> (Vec<Connection>, Vec<Connection>) {
+    connections.into_iter().partition(|connection| !named && connection.status == Status::Paused)
 }
 
 fn here(config: &Config, store: &Arc<Store>) -> anyhow::Result<Updates> {
@@ -106,10 +117,10 @@ fn tell(name: &str, summary: &Summary, output: Output) -> anyhow::Result<()> {
     if !quiet.is_empty() {
         output.line(&format!("{:32} {:>16}", format!("{} other tables", quiet.len()), "nothing new"))?;
     }
-    if !summary.tables.is_empty() {
+    if !summary.tables.is_empty() || summary.rows > 0 {
         output.line(&format!("{} rows in {} requests", summary.rows, summary.requests))?;
     }
-    if let (Some(why), Ending::Failed | Ending::Stopped) = (&summary.why, summary.ending) {
+    if let Some(why) = &summary.why {
         output.remark(&format!("tallyhouse: {name}: {why}"));
     }
     Ok(())
@@ -121,8 +132,25 @@ fn exit_code(summaries: &[Arc<Summary>]) -> ExitCode {
     if any(&[Ending::Failed, Ending::Stopped]) {
         ExitCode::FAILURE
     } else if any(&[Ending::Partial]) {
-        ExitCode::from(SOME_TABLES_FAILED)
+        ExitCode::from(DONE_IN_PART)
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::connection;
+
+    #[test]
+    fn paused_connections_are_left_alone_unless_named() {
+        let paused = Connection { status: Status::Paused, ..connection("old") };
+        let names =
+            |connections: Vec<Connection>| connections.into_iter().map(|one| one.name).collect::<Vec<_>>();
+        let (left, updated) = apart(vec![paused.clone(), connection("shop")], false);
+        assert_eq!((names(left), names(updated)), (vec!["old".to_owned()], vec!["shop".to_owned()]));
+        let (left, updated) = apart(vec![paused], true);
+        assert_eq!((names(left), names(updated)), (Vec::new(), vec!["old".to_owned()]));
     }
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use serde::Deserialize;
+use stripe_api::{Mode, Rates};
 use url::Url;
 
 /// Where the pages are and how they tell time.
@@ -53,12 +54,29 @@ pub struct Stripe {
     pub platform_key_file: Option<PathBuf>,
     /// What is asked for: `read_only`, or `read_write` for platforms to which Stripe does not grant the former.
     pub oauth_scope: OauthScope,
-    /// Requests a second, all together. Stripe allows 100 for a live account and 25 for a sandbox.
-    pub requests_per_second: u32,
+    /// Requests a second, all together; unless told, what [`Stripe::rates`] says of the account's mode.
+    pub requests_per_second: Option<u32>,
     /// Requests a second to one endpoint. Stripe allows 25.
     pub requests_per_second_per_endpoint: u32,
     /// Requests under way at once.
     pub concurrent_requests: u32,
+}
+
+impl Stripe {
+    /// How fast an account of this mode may be asked. Stripe allows 100 requests a second for a live account and 25 for a
+    /// sandbox; unless the configuration says otherwise a fifth of them is left to the owner's own programs.
+    #[must_use]
+    pub fn rates(&self, mode: Mode) -> Rates {
+        let usual = match mode {
+            Mode::Live => 80,
+            Mode::Test => 20,
+        };
+        Rates {
+            per_second: self.requests_per_second.unwrap_or(usual),
+            per_endpoint: self.requests_per_second_per_endpoint,
+            concurrent: self.concurrent_requests,
+        }
+    }
 }
 
 /// A scope of Stripe Connect.
@@ -113,7 +131,7 @@ impl Default for Stripe {
             platform_key: None,
             platform_key_file: None,
             oauth_scope: OauthScope::ReadOnly,
-            requests_per_second: 80,
+            requests_per_second: None,
             requests_per_second_per_endpoint: 24,
             concurrent_requests: 24,
         }

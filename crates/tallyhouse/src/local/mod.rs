@@ -31,6 +31,8 @@ pub struct Ask {
 pub struct Answered {
     /// Them.
     pub text: String,
+    /// How many.
+    pub rows: usize,
     /// There were more.
     pub truncated: bool,
 }

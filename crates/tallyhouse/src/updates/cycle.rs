@@ -10,11 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Checkpoint, DuckDb, Reader, SchemaName, Warehouse};
 
-use super::{Parts, Summary, meter::Meter, standings};
-use crate::{
-    installation::stripe,
-    web::{ProgressView, SyncPhase},
-};
+use super::{Parts, Summary, meter::Meter, standings, summary::Done};
+use crate::{installation::stripe, web::ProgressView};
 
 /// A page under way may end after a stop; a request that waits for Stripe longer than that may not.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,8 +35,10 @@ impl Cycle<'_> {
         let noted = async {
             let Some(id) = self.begun().await? else { return Ok(Summary::default()) };
             let began_at = self.parts.clock.now();
-            let summary = Summary::of(&self.work(shown).await);
-            self.note_end(&id, began_at, &summary, shown).await?;
+            let mut done = Done::default();
+            let result = self.work(shown, &mut done).await;
+            let summary = Summary::of(&result, done);
+            self.note_end(&id, began_at, &summary).await?;
             Ok(summary)
         };
         noted.await.unwrap_or_else(|error| self.unnoted(&error))
@@ -52,7 +51,7 @@ impl Cycle<'_> {
             return Summary::default();
         }
         tracing::error!(connection = self.connection.name, %error, "could not note an update cycle");
-        Summary::of(&Err(SyncError::Setup(error.to_string())))
+        Summary::of(&Err(SyncError::Setup(error.to_string())), Done::default())
     }
 
     /// Notes the beginning; none when the connection was deleted or paused since it was looked up. From here on whoever
@@ -67,9 +66,11 @@ impl Cycle<'_> {
         store.begin_cycle(id, self.forced, now).await.map(Some)
     }
 
-    async fn work(&self, shown: &watch::Sender<ProgressView>) -> Result<Report, SyncError> {
+    /// The cycle itself. `done` is told what it did, however it ends.
+    async fn work(&self, shown: &watch::Sender<ProgressView>, done: &mut Done) -> Result<Report, SyncError> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engine().await.map_err(setup)?;
+        let (stripe, last) = (engine.stripe.clone(), progress.clone());
         let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
         shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
@@ -87,6 +88,7 @@ impl Cycle<'_> {
             }
         };
         let (report, ()) = tokio::join!(working, watching);
+        *done = Done { rows: last.borrow().rows(), requests: stripe.requests() };
         report
     }
 
@@ -160,12 +162,10 @@ impl Cycle<'_> {
         cycle: &str,
         began_at: chrono::DateTime<chrono::Utc>,
         summary: &Summary,
-        shown: &watch::Sender<ProgressView>,
     ) -> Result<(), StoreError> {
         let (store, id, ended_at) = (&self.parts.store, &self.connection.id, self.parts.clock.now());
-        let wrote = summary.rows > 0 || shown.borrow().phase == SyncPhase::Copying;
         let success = summary.ending == super::Ending::Success;
-        store.mark_ended(id, RunMark { began_at, ended_at, success, brought_rows: wrote }).await?;
+        store.mark_ended(id, RunMark { began_at, ended_at, success, brought_rows: summary.rows > 0 }).await?;
         if let Some(outcome) = summary.outcome() {
             let rows = i64::try_from(summary.rows).unwrap_or(i64::MAX);
             store

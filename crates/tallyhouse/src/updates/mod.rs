@@ -11,6 +11,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -59,9 +60,16 @@ struct Inner {
 /// What is known of a connection's updates.
 struct Place {
     shown: watch::Sender<ProgressView>,
-    /// What the last cycle that was not stopped did to each table; forgotten when the program ends.
-    last: Vec<TableSummary>,
+    last: Last,
     running: Option<Running>,
+}
+
+/// What the last cycle that got round to every table did to each; forgotten when the program ends.
+#[derive(Default)]
+struct Last {
+    /// Of which connection: a name can be given again.
+    connection: String,
+    tables: Vec<TableSummary>,
 }
 
 /// A cycle under way.
@@ -133,9 +141,10 @@ impl Updates {
         place.running = Some(running.clone());
         let began_at = self.inner.parts.clock.now();
         place.shown.send_modify(|view| view.begin(began_at));
-        drop(places);
         let (updates, stop) = (self.clone(), running.stop.clone());
+        // Before the places are free: whoever ends the program must find every cycle that was let begin.
         self.inner.tasks.spawn(async move { updates.run(connection, forced, stop, tell).await });
+        drop(places);
         Ok(running)
     }
 
@@ -149,12 +158,16 @@ impl Updates {
     ) {
         let shown = self.places().entry(connection.name.clone()).or_default().shown.clone();
         let Inner { parts, reader, .. } = &*self.inner;
+        let began_at = shown.borrow().began_at;
         let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
-        let summary = cycle.run(&shown).await;
-        if summary.ending != Ending::Stopped
+        let summary = match AssertUnwindSafe(cycle.run(&shown)).catch_unwind().await {
+            Ok(summary) => summary,
+            Err(_) => self.panicked(&connection, began_at).await,
+        };
+        if matches!(summary.ending, Ending::Success | Ending::Partial)
             && let Some(place) = self.places().get_mut(&connection.name)
         {
-            place.last.clone_from(&summary.tables);
+            place.last = Last { connection: connection.id, tables: summary.tables.clone() };
         }
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {
@@ -164,9 +177,30 @@ impl Updates {
         tell.send_replace(Some(Arc::new(summary)));
     }
 
+    /// Notes that a fault of this program ended a cycle, so that the next one begins when it is due and not at once.
+    async fn panicked(&self, connection: &Connection, began_at: Option<DateTime<Utc>>) -> Summary {
+        let (summary, store, id) = (Summary::of_panic(), &self.inner.parts.store, &connection.id);
+        let noted = async {
+            if let Some(began_at) = began_at {
+                store.mark_started(id, began_at).await?;
+            }
+            match summary.status() {
+                Some(status) => store.set_status_unless_paused(id, &status).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = noted.await {
+            tracing::error!(connection = connection.name, %error, "could not note an update that panicked");
+        }
+        summary
+    }
+
     /// Stops every cycle and waits for their ends; then nobody is told anything any more.
     pub async fn shut(&self) {
-        self.inner.stop.cancel();
+        {
+            let _none_begins_meanwhile = self.places();
+            self.inner.stop.cancel();
+        }
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         self.places().clear();
@@ -214,11 +248,7 @@ impl Updates {
     /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
     async fn at_rest(&self, name: &str) -> ProgressView {
         match standings(&self.inner.reader, name).await {
-            Ok(standings) => {
-                let places = self.places();
-                let last = places.get(name).map_or(&[][..], |place| &place.last);
-                ProgressView::at_rest(standings).with_failures(last)
-            }
+            Ok(standings) => ProgressView::at_rest(standings).with_failures(&self.last(name).await),
             Err(error) => {
                 tracing::error!(
                     connection = name,
@@ -230,13 +260,28 @@ impl Updates {
         }
     }
 
+    /// What the last cycle did to the tables of the connection that has this name now.
+    async fn last(&self, name: &str) -> Vec<TableSummary> {
+        let connection = match self.inner.parts.store.connection_named(name).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::error!(connection = name, %error, "could not tell what the last update did");
+                None
+            }
+        };
+        let places = self.places();
+        let last = places.get(name).map(|place| &place.last);
+        let own = last.filter(|last| connection.is_some_and(|own| own.id == last.connection));
+        own.map(|last| last.tables.clone()).unwrap_or_default()
+    }
+
     fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
         self.inner.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
-    /// A cycle that panicked has dropped its end without a word.
+    /// One whose task is gone has dropped its end without a word.
     fn is_running(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.ended.has_changed().is_ok())
     }
@@ -244,7 +289,7 @@ impl Place {
 
 impl Default for Place {
     fn default() -> Self {
-        Self { shown: watch::Sender::new(ProgressView::default()), last: Vec::new(), running: None }
+        Self { shown: watch::Sender::new(ProgressView::default()), last: Last::default(), running: None }
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Ending {
     Success,
     /// Some tables failed.
     Partial,
-    /// Nothing came.
+    /// What concerns all tables ended it early.
     Failed,
     /// Somebody ended it; the next one goes on from there.
     #[default]
@@ -53,18 +53,35 @@ pub struct TableSummary {
     pub failed: bool,
 }
 
+/// What a cycle has done by its end, also an early one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Done {
+    /// Rows written.
+    pub(super) rows: u64,
+    /// Requests to Stripe.
+    pub(super) requests: u64,
+}
+
 impl Summary {
-    pub(super) fn of(result: &Result<Report, SyncError>) -> Self {
+    pub(super) fn of(result: &Result<Report, SyncError>, Done { rows, requests }: Done) -> Self {
         match result {
             Ok(report) => Self::of_report(report),
-            Err(SyncError::Stopped) => Self { why: Some(SyncError::Stopped.sentence()), ..Self::default() },
             Err(error) => Self {
-                ending: Ending::Failed,
+                ending: if matches!(error, SyncError::Stopped) { Ending::Stopped } else { Ending::Failed },
                 why: Some(error.sentence()),
                 unauthorized: error.is_unauthorized(),
+                rows,
+                requests,
                 ..Self::default()
             },
         }
+    }
+
+    /// A cycle that a fault of this program ended.
+    pub(super) fn of_panic() -> Self {
+        let why =
+            "the update ended by a fault of Tallyhouse's own, which the log shows; what was copied is safe";
+        Self { ending: Ending::Failed, why: Some(why.to_owned()), ..Self::default() }
     }
 
     fn of_report(report: &Report) -> Self {

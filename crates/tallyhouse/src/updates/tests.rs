@@ -1,7 +1,7 @@
 //! Cycles against a small simulated Stripe over HTTP, with the warehouse in a real file.
 
 use std::{
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering},
     time::Duration,
 };
 
@@ -26,12 +26,15 @@ const RESTRICTED: &str = "rk_test_readsNoInvoices";
 /// Longer than a test waits for a cycle to be under way, shorter than a stop waits for its page.
 const SLOW: Fault = Fault::Slow(800);
 
-/// The real time, until it is told to panic at the `n`th look.
-struct Fuse(AtomicI32);
+/// The real time, until it is told to panic at the `n`th look, or to do something else at the next.
+#[derive(Default)]
+struct Fuse(AtomicI32, Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Clock for Fuse {
     fn now(&self) -> DateTime<Utc> {
         assert_ne!(self.0.fetch_sub(1, Ordering::SeqCst), 1, "the fuse has burned down");
+        let first = self.1.lock().unwrap().take();
+        first.into_iter().for_each(|first| first());
         SystemClock.now()
     }
 }
@@ -69,8 +72,9 @@ impl Here {
         let warehouse = Arc::new(DuckDb::open(folder.path().join("w.duckdb"), options).unwrap());
         let store = Store::in_memory(MasterKey::from_text(&"07".repeat(32)).unwrap()).await.unwrap();
         let shop = store.insert_connection(&shop(key), SystemClock.now()).await.unwrap();
-        let (store, fuse) = (Arc::new(store), Arc::new(Fuse(AtomicI32::new(0))));
-        let stripe = config::Stripe { api_url, ..config::Stripe::default() };
+        let (store, fuse) = (Arc::new(store), Arc::<Fuse>::default());
+        let stripe =
+            config::Stripe { api_url, requests_per_second: Some(5_000), ..config::Stripe::default() };
         let parts = Parts { store: Arc::clone(&store), warehouse, stripe, clock: Arc::<Fuse>::clone(&fuse) };
         let updates = Updates::new(parts).unwrap();
         Self { updates, store, shop, sim, fuse, stop, beside, _folder: folder }
@@ -208,16 +212,51 @@ async fn a_deleted_connection_begins_nothing_and_its_cycle_leaves_no_word() {
 }
 
 #[tokio::test]
-async fn a_cycle_that_panics_frees_its_connection() {
+async fn a_cycle_that_panics_is_a_failure_and_does_not_begin_again_at_once() {
     let here = Here::new().await;
     // The first look is the beginning's own, the second the cycle's.
     here.fuse.0.store(2, Ordering::SeqCst);
     let mut running = here.updates.begin("shop", true).await.unwrap();
-    assert_eq!(*running.ended().await, Summary::default());
+    assert_eq!(running.ended().await.ending, Ending::Failed);
     assert_eq!(here.updates.running_since("shop"), None);
     assert_eq!(here.shown().await.phase, SyncPhase::Resting);
+    let Status::Failed { why } = here.status().await else { panic!("a failure") };
+    assert!(why.contains("fault of Tallyhouse's own"), "{why}");
+    here.updates.begin_due(TimeDelta::minutes(15)).await;
+    assert_eq!(here.updates.running_since("shop"), None);
     here.updates.stop("shop").await;
     assert_eq!(here.run().await.ending, Ending::Success);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn what_an_interrupted_cycle_wrote_is_told() {
+    let here = Here::new().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", SLOW));
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    while table(&here.shown().await, "customers").rows == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    here.updates.stop("shop").await;
+    let summary = running.ended().await;
+    assert_eq!(summary.ending, Ending::Stopped);
+    assert!(summary.rows >= 5 && summary.requests > 0, "{summary:?}");
+    assert!(here.store.connection(&here.shop.id).await.unwrap().unwrap().last_data_at.is_some());
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_cycle_that_reaches_no_table_does_not_take_warnings_away_and_another_connection_does() {
+    let here = Here::new().await;
+    here.run().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", Fault::status(400)));
+    assert_eq!(here.run().await.ending, Ending::Partial);
+    here.sim.set_faults(FaultScript::new().always("/v1/", Fault::status(401)));
+    assert_eq!(here.run().await.ending, Ending::Failed);
+    assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Failed);
+    here.store.delete_connection(&here.shop.id).await.unwrap();
+    here.store.insert_connection(&shop(DEMO_KEY), SystemClock.now()).await.unwrap();
+    assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Live);
     here.end().await;
 }
 
@@ -281,6 +320,27 @@ async fn after_the_end_nothing_begins() {
     assert_eq!(running.ended().await.ending, Ending::Stopped);
     let why = here.updates.begin("shop", true).await.err().unwrap().why;
     assert_eq!(why, "the program is ending");
+    here.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cycle_that_begins_while_the_program_ends_is_waited_for() {
+    let here = Here::new().await;
+    let (updates, runtime) = (here.updates.clone(), tokio::runtime::Handle::current());
+    let ended = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&ended);
+    // When the cycle is let begin, and does not run yet.
+    *here.fuse.1.lock().unwrap() = Some(Box::new(move || {
+        std::thread::spawn(move || {
+            runtime.block_on(updates.shut());
+            ends.store(true, Ordering::SeqCst);
+        });
+        // Time for the program to end, if nothing keeps it.
+        std::thread::sleep(Duration::from_millis(100));
+    }));
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    assert!(!ended.load(Ordering::SeqCst) || running.ended.borrow().is_some(), "it ended without the cycle");
+    assert_eq!(running.ended().await.ending, Ending::Stopped);
     here.end().await;
 }
 

@@ -35,6 +35,9 @@ pub enum AccessError {
     /// Stripe cannot be reached.
     #[error("could not reach Stripe")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Stripe did not answer while somebody waits, or asked to wait longer than they do.
+    #[error("Stripe took too long to answer")]
+    Slow,
     /// The code was used before, or is older than five minutes.
     #[error("Stripe's code has expired or was used already")]
     CodeSpent,

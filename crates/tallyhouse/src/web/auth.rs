@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use secrecy::{ExposeSecret, SecretString};
 use store::{Role, Session};
 
-use super::{App, Refusal};
+use super::{App, Refusal, callback, connections};
 
 /// Somebody who is signed in.
 #[derive(Debug)]
@@ -62,10 +62,18 @@ impl FromRequestParts<App> for Viewer {
         if app.store.needs_setup().await.map_err(Refusal::store)? {
             return Err(Refusal::not_set_up());
         }
-        let reads = parts.method == Method::GET;
-        let next = parts.uri.path_and_query().filter(|_| reads).map(ToString::to_string);
-        Err(Refusal::sign_in(next.as_deref()))
+        Err(Refusal::sign_in(next(parts).as_deref()))
     }
+}
+
+/// Where somebody who is not signed in wanted to go. What Stripe sends people back with is not kept: it is for the session
+/// that asked, and holds a code that opens an account.
+fn next(parts: &Parts) -> Option<String> {
+    if parts.uri.path() == callback::PATH {
+        return Some(format!("/admin/connections?note={}", connections::SESSION_ENDED));
+    }
+    let reads = parts.method == Method::GET;
+    parts.uri.path_and_query().filter(|_| reads).map(ToString::to_string)
 }
 
 impl FromRequestParts<App> for Analyst {

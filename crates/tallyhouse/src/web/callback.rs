@@ -9,14 +9,17 @@ use serde::Deserialize;
 use store::{How, OauthPurpose, OauthStateError, StoreError};
 
 use super::{
-    Admin, App, Refusal, Viewer,
-    access::AccessError,
+    Admin, App, Granted, Refusal, Viewer,
     connect::{Accepted, Joined, Purpose, about, join},
     connections::{self, reauthenticate},
+    grants::Access,
     page::{Flash, Tone},
     sign_in::audit,
     words::sentence,
 };
+
+/// Where Stripe sends people back to.
+pub(super) const PATH: &str = "/oauth/callback";
 
 /// What Stripe sends a person back with.
 #[derive(Debug, Deserialize)]
@@ -34,6 +37,8 @@ struct Failed {
     title: &'static str,
     sentence: String,
     again: String,
+    /// What became of access that was granted all the same.
+    access: Option<Access>,
 }
 
 /// Makes the connection, or says why not.
@@ -44,9 +49,10 @@ pub(super) async fn arrive(
 ) -> Result<Response, Refusal> {
     match finish(&app, &viewer, answer).await? {
         Ok(Joined { to, .. }) => Ok(Redirect::to(&to).into_response()),
-        Err(Failed { title, sentence, again }) => {
+        Err(Failed { title, sentence, again, access }) => {
             audit(&app, viewer.id(), "connection.refused", title).await?;
-            let text = format!("{sentence} Nothing was connected and nothing was changed.");
+            let access = access.map(|access| format!(" {}", access.words())).unwrap_or_default();
+            let text = format!("{sentence} Nothing was connected and nothing was changed.{access}");
             let way = Some((again, "Try again"));
             connections::refuse(
                 &app,
@@ -78,30 +84,64 @@ async fn finish(app: &App, viewer: &Viewer, answer: Answer) -> Result<Result<Joi
         Purpose::Make(_) => "/admin/connections/new/stripe".to_owned(),
         Purpose::Again(connection) => reauthenticate(&connection.name),
     };
-    let failed = |title, sentence| Failed { title, sentence, again };
+    let failed = |(title, sentence), access| Failed { title, sentence, again, access };
     let Some(code) = answer.code else {
-        return Ok(Err(failed(
-            "Stripe gave no access",
-            declined(answer.error.as_deref(), &answer.error_description),
-        )));
+        let sentence = declined(answer.error.as_deref(), &answer.error_description);
+        return Ok(Err(failed(("Stripe gave no access", sentence), None)));
     };
-    let accepted = match accepted(app, &code).await {
-        Ok(accepted) => accepted,
-        Err((title, sentence)) => return Ok(Err(failed(title, sentence))),
-    };
-    let joined = join(app, viewer, purpose, accepted).await?;
-    Ok(joined.map_err(|sentence| failed("This account cannot be connected", sentence)))
+    let joined = trade(app, viewer, purpose, &code).await?;
+    Ok(joined.map_err(|(refused, access)| failed(refused, access)))
 }
 
-/// Trades the code, and looks whose account it opens.
-async fn accepted(app: &App, code: &SecretString) -> Result<Accepted, (&'static str, String)> {
-    let refused = |error: AccessError| ("Stripe gave no access", about(&error));
-    let granted = app.stripe.exchange(code).await.map_err(refused)?;
+/// A title and sentences.
+type Refused = (&'static str, String);
+
+/// Trades the code and connects what it opens. Access that no connection comes to live by is given back.
+async fn trade(
+    app: &App,
+    viewer: &Viewer,
+    purpose: Purpose,
+    code: &SecretString,
+) -> Result<Result<Joined, (Refused, Option<Access>)>, Refusal> {
+    let turn = app.grants.turn().await;
+    let granted = match app.stripe.exchange(code).await {
+        Ok(granted) => granted,
+        Err(error) => return Ok(Err((("Stripe gave no access", about(&error)), None))),
+    };
+    let account_id = granted.account_id.clone();
+    // The platform that traded the code is the one to give the access back.
+    let livemode = app.settings.oauth.as_ref().map_or(granted.livemode, |oauth| oauth.livemode);
+    match take(app, viewer, purpose, granted).await {
+        Ok(Ok(joined)) => Ok(Ok(joined)),
+        refused => {
+            let access = turn.give_back(app, &account_id, livemode).await;
+            Ok(refused?.map_err(|refused| (refused, Some(access))))
+        }
+    }
+}
+
+/// Looks whose account was opened, and connects it.
+async fn take(
+    app: &App,
+    viewer: &Viewer,
+    purpose: Purpose,
+    granted: Granted,
+) -> Result<Result<Joined, Refused>, Refusal> {
+    let accepted = match accepted(app, granted).await {
+        Ok(accepted) => accepted,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let joined = join(app, viewer, purpose, accepted).await?;
+    Ok(joined.map_err(|sentence| ("This account cannot be connected", sentence)))
+}
+
+async fn accepted(app: &App, granted: Granted) -> Result<Accepted, Refused> {
     let expected = app.settings.oauth.as_ref().map(|oauth| oauth.livemode);
     if expected.is_some_and(|livemode| livemode != granted.livemode) {
         return Err(("Wrong mode", wrong_mode(granted.livemode)));
     }
-    let account = app.stripe.account(&granted.credentials).await.map_err(refused)?;
+    let account = app.stripe.account(&granted.credentials).await;
+    let account = account.map_err(|error| ("Stripe gave no access", about(&error)))?;
     if account.id != granted.account_id {
         let sentence = "Stripe gave access to one account and answered for another. Try again; if it stays so, paste a restricted key instead.";
         return Err(("Another account", sentence.to_owned()));
@@ -149,5 +189,5 @@ fn stale(refused: OauthStateError) -> Failed {
             "/admin/connections/new/stripe"
         }
     };
-    Failed { title, sentence: sentence(&refused.to_string()), again: again.to_owned() }
+    Failed { title, sentence: sentence(&refused.to_string()), again: again.to_owned(), access: None }
 }

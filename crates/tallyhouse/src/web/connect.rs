@@ -137,12 +137,28 @@ pub(super) async fn paste_key(
     };
     let accepted =
         Accepted { account, livemode: kind.mode == Mode::Live, how: How::ApiKey, credentials: key };
-    match join(&app, &viewer, purpose, accepted).await? {
-        Ok(Joined { to, .. }) if kind.restricted => Ok(Redirect::to(&to).into_response()),
-        Ok(Joined { to, noted }) => {
-            Ok(Redirect::to(&if noted { to } else { format!("{to}&note=full_key") }).into_response())
+    let granted = granted(&purpose);
+    let Joined { mut to, noted } = match join(&app, &viewer, purpose, accepted).await? {
+        Ok(joined) => joined,
+        Err(text) => return show(&app, &viewer, form, told(text)).await,
+    };
+    if !kind.restricted && !noted {
+        to.push_str("&note=full_key");
+    }
+    if let Some((account_id, livemode)) = granted {
+        let access = app.grants.turn().await.give_back(&app, &account_id, livemode).await;
+        to = format!("{to}&access={}", access.note());
+    }
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// The access through Stripe's page, account and mode, that a pasted key takes the place of.
+fn granted(purpose: &Purpose) -> Option<(String, bool)> {
+    match purpose {
+        Purpose::Again(connection) if connection.how == How::Oauth => {
+            Some((connection.account_id.clone(), connection.livemode))
         }
-        Err(text) => show(&app, &viewer, form, told(text)).await,
+        Purpose::Again(_) | Purpose::Make(_) => None,
     }
 }
 
@@ -264,7 +280,7 @@ pub(super) async fn known(app: &App, viewer: &Viewer, name: &str) -> Result<Conn
 
 /// Where Stripe brings people back to.
 pub(super) fn redirect_uri(app: &App) -> String {
-    format!("{}/oauth/callback", app.settings.public_url.as_str().trim_end_matches('/'))
+    format!("{}{}", app.settings.public_url.as_str().trim_end_matches('/'), super::callback::PATH)
 }
 
 fn authorize_url(app: &App, oauth: &OauthSettings, state: &SecretString) -> String {
@@ -328,6 +344,9 @@ pub(super) fn about(error: &AccessError) -> String {
     match error {
         AccessError::Unreachable(_) => {
             "Stripe could not be reached. Check this server's network and the configured address, then try again.".to_owned()
+        }
+        AccessError::Slow => {
+            "Stripe took too long to answer, or is asked too much just now. Wait a minute, then try again.".to_owned()
         }
         AccessError::CodeSpent => {
             "Stripe's answer was older than five minutes or used already. Click Connect with Stripe again.".to_owned()

@@ -137,9 +137,8 @@ pub(super) async fn pause(
     let connection = known(&app, &viewer, &name).await?;
     audit(&app, viewer.id(), "connection.pause", &connection.name).await?;
     app.store.set_status(&connection.id, &Status::Paused).await.map_err(Refusal::store)?;
+    // Its last word leaves a paused connection paused.
     app.sync.stop(&connection.name).await;
-    // An update that was ending just then may have said how it went.
-    app.store.set_status(&connection.id, &Status::Paused).await.map_err(Refusal::store)?;
     Ok(Redirect::to(&format!("{}?tab=settings", address(&connection))).into_response())
 }
 
@@ -173,26 +172,17 @@ pub(super) async fn delete(
         return shown(&app, &viewer, connection, Tab::Settings, Some(flash)).await;
     }
     // The row first: a cycle looks for it when it begins, so none can begin behind the one that is stopped.
-    app.store.delete_connection(&connection.id).await.map_err(Refusal::store)?;
-    audit(&app, viewer.id(), "connection.delete", &connection.name).await?;
-    app.sync.stop(&connection.name).await;
-    let note = give_back(&app, &connection).await;
-    Ok(Redirect::to(&format!("/admin/connections?deleted={}{note}", connection.name)).into_response())
-}
-
-/// Access through Stripe's page would stay with this platform; a pasted key is its owner's to delete. What to note: a
-/// failure is told, but the connection is gone all the same.
-async fn give_back(app: &App, connection: &Connection) -> &'static str {
-    if connection.how == How::ApiKey {
-        return "&note=key";
-    }
-    match app.stripe.give_back(&connection.account_id, connection.livemode).await {
-        Ok(()) => "&note=given_back",
-        Err(error) => {
-            tracing::warn!(connection = connection.name, %error, "could not give the access to the account back");
-            "&note=not_given_back"
+    let deleted = app.store.delete_connection(&connection.id).await.map_err(Refusal::store)?;
+    audit(&app, viewer.id(), "connection.delete", &deleted.name).await?;
+    app.sync.stop(&deleted.name).await;
+    let note = match deleted.how {
+        // Its owner's to delete.
+        How::ApiKey => "key",
+        How::Oauth => {
+            app.grants.turn().await.give_back(&app, &deleted.account_id, deleted.livemode).await.note()
         }
-    }
+    };
+    Ok(Redirect::to(&format!("/admin/connections?deleted={}&note={note}", deleted.name)).into_response())
 }
 
 async fn begin(app: &App, viewer: &super::Viewer, connection: &Connection) -> Result<(), Refusal> {

@@ -13,9 +13,10 @@ use store::{Connection, Status};
 use super::{
     Admin, App, Refusal, Viewer,
     form::{Nothing, Posted},
+    grants::Access,
     page::{Flash, Section, Shell, Tone, page},
     sign_in::audit,
-    words::{Moment, duration, duration_ms},
+    words::{Moment, bare, duration, duration_ms},
 };
 
 /// What just happened, as the address says it. It only chooses among our own sentences.
@@ -26,7 +27,13 @@ pub(super) struct News {
     deleted: Option<String>,
     #[serde(default)]
     note: String,
+    /// What became of the access that a pasted key took the place of.
+    #[serde(default)]
+    access: String,
 }
+
+/// The note of who came back from Stripe without a session.
+pub(super) const SESSION_ENDED: &str = "session_ended";
 
 #[derive(Template)]
 #[template(path = "connections.html")]
@@ -38,7 +45,9 @@ struct ConnectionsPage {
 
 /// How up to date everything is.
 struct Ribbon {
+    /// None as long as one has not succeeded.
     last_success: Option<Moment>,
+    some_success: bool,
     running_for: Option<String>,
     last_data: Option<Moment>,
     zone: String,
@@ -110,21 +119,34 @@ pub(super) async fn update_all(
     Posted { by: Admin(viewer), .. }: Posted<Admin, Nothing>,
 ) -> Result<Response, Refusal> {
     let connections = app.store.connections().await.map_err(Refusal::store)?;
+    let (mut refused, mut begun) = (Vec::new(), false);
     for connection in connections.iter().filter(|connection| connection.status != Status::Paused) {
         audit(&app, viewer.id(), "connection.update", &connection.name).await?;
         if let Err(error) = app.sync.start(&connection.name).await {
-            return Err(could_not_begin(&viewer, &error.why));
+            refused.push(format!("{}: {}.", connection.name, bare(&error.why)));
+        } else {
+            begun = true;
         }
     }
-    Ok(Redirect::to("/admin/connections").into_response())
+    if refused.is_empty() {
+        return Ok(Redirect::to("/admin/connections").into_response());
+    }
+    let others = if begun { "Updates of the other connections have begun." } else { NOTHING };
+    Err(did_not_begin(&viewer, &refused.join(" "), others))
 }
+
+const NOTHING: &str = "Nothing was changed.";
 
 /// Says why an update did not begin.
 pub(super) fn could_not_begin(viewer: &Viewer, why: &str) -> Refusal {
+    did_not_begin(viewer, why, NOTHING)
+}
+
+fn did_not_begin(viewer: &Viewer, why: &str, others: &str) -> Refusal {
     let told = super::error::Told {
         title: "The update did not begin",
         sentence: why,
-        cause: "Nothing was changed. What was copied before is still there.",
+        cause: &format!("{others} What was copied before is still there."),
         way: ("/admin/connections", "Back to Connections"),
     };
     Refusal::told(StatusCode::CONFLICT, Some(viewer), &told)
@@ -133,10 +155,11 @@ pub(super) fn could_not_begin(viewer: &Viewer, why: &str) -> Refusal {
 fn ribbon(app: &App, connections: &[Connection], began: &[Option<DateTime<Utc>>]) -> Ribbon {
     let now = app.clock.now();
     let moment = |at| Moment::new(at, now, app.settings.time_zone);
-    // The oldest success: all sources are at least as new as that.
-    let last_success = connections.iter().filter_map(|connection| connection.last_success_began_at).min();
+    // The oldest success: all sources are at least as new as that. One without success is as new as nothing.
+    let last_success = connections.iter().map(|connection| connection.last_success_began_at).min().flatten();
     Ribbon {
         last_success: last_success.map(moment),
+        some_success: connections.iter().any(|connection| connection.last_success_began_at.is_some()),
         running_for: began.iter().flatten().min().map(|since| running_for(*since, now)),
         last_data: connections.iter().filter_map(|connection| connection.last_data_at).max().map(moment),
         zone: app.settings.time_zone.to_string(),
@@ -198,6 +221,13 @@ pub(super) fn reauthenticate(name: &str) -> String {
 }
 
 fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
+    if news.note == SESSION_ENDED {
+        let text = "Your session had ended when Stripe sent you back. Nothing was connected: begin again with Add a Data \
+                    Source."
+            .to_owned();
+        let title = "Connecting was not finished.".to_owned();
+        return Some(Flash { tone: Tone::Attention, title, text, way: None });
+    }
     let known = |name: &String| connections.iter().find(|connection| connection.name == *name);
     if let Some(connection) = news.connected.as_ref().and_then(known) {
         let text = match news.note.as_str() {
@@ -223,19 +253,20 @@ fn flash(news: &News, connections: &[Connection]) -> Option<Flash> {
             }
             _ => (Tone::Good, format!("{name} goes on where it was.")),
         };
+        let (tone, text) = match Access::noted(&news.access) {
+            Some(Access::Open) => (Tone::Attention, format!("{text} {}", Access::Open.words())),
+            Some(access) => (tone, format!("{text} {}", access.words())),
+            None => (tone, text),
+        };
         return Some(Flash { tone, title: "Connection Successful!".to_owned(), text, way: None });
     }
     let deleted = news.deleted.as_ref().filter(|name| known(name).is_none())?;
     deleted.parse::<warehouse::SchemaName>().ok()?;
-    let (tone, access) = match news.note.as_str() {
-        "given_back" => (Tone::Neutral, " Stripe was told that the access ends."),
-        "not_given_back" => (
-            Tone::Attention,
-            " But Stripe did not take the access back: remove this installation's platform in the account's settings \
-             at Stripe. The log says why.",
-        ),
-        "key" => (Tone::Neutral, " Its key still works: delete it at Stripe, under Developers, API keys."),
-        _ => (Tone::Neutral, ""),
+    let tone = if news.note == Access::Open.note() { Tone::Attention } else { Tone::Neutral };
+    let access = match (news.note.as_str(), Access::noted(&news.note)) {
+        ("key", _) => " Its key still works: delete it at Stripe, under Developers, API keys.".to_owned(),
+        (_, Some(access)) => format!(" {}", access.words()),
+        (_, None) => String::new(),
     };
     let text = format!("Its tables stay in the warehouse, in the schema {deleted}.{access}");
     Some(Flash { tone, title: "Connection deleted".to_owned(), text, way: None })

@@ -44,6 +44,13 @@ pub(super) async fn pages(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
+/// Does what is asked to its end, also when whoever asked is gone: the handler of a closed connection is dropped wherever
+/// it waits, and its last steps would never be done.
+pub(super) async fn to_its_end(State(app): State<App>, request: Request, next: Next) -> Response {
+    let done = app.begun.spawn(next.run(request)).await;
+    done.unwrap_or_else(|error| axum::response::IntoResponse::into_response(Refusal::inside(&error)))
+}
+
 fn foreign(public: &Url, request: &Request) -> Option<Refusal> {
     let host = host(request.headers(), request.uri()).filter(|host| is_ours(public, host));
     // Browsers always name a host, so who names none gains nothing by being let in.

@@ -15,6 +15,7 @@ mod connections;
 mod error;
 mod form;
 mod from_reports;
+mod grants;
 mod guard;
 mod hashing;
 mod home;
@@ -39,6 +40,7 @@ use axum::{
 use chrono_tz::Tz;
 use store::{Connection, Passwords, Store};
 use stripe_api::Clock;
+use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
 use url::Url;
 
@@ -58,6 +60,9 @@ const LONGEST_FORM: usize = 64 * 1024;
 pub struct App {
     inner: Arc<Parts>,
     hashing: hashing::Hashing,
+    /// What was asked for and is being done, whether or not anybody still waits for it.
+    begun: TaskTracker,
+    grants: Arc<grants::Grants>,
 }
 
 /// The parts of an [`App`].
@@ -106,7 +111,19 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts), hashing: hashing::Hashing::default() }
+        Self {
+            inner: Arc::new(parts),
+            hashing: hashing::Hashing::default(),
+            begun: TaskTracker::new(),
+            grants: Arc::default(),
+        }
+    }
+
+    /// Waits until what was asked for is done, also where whoever asked did not wait. For the end: no page may be served
+    /// any more.
+    pub async fn finished(&self) {
+        self.begun.close();
+        self.begun.wait().await;
     }
 
     /// Whether people come over https, so that cookies must not leave it.
@@ -145,6 +162,17 @@ fn zone_of(connection: &Connection, otherwise: Tz) -> Tz {
 
 /// Every route.
 pub fn router(app: App) -> Router {
+    // What changes connections. A change has several steps, which one who closes the page must not end halfway.
+    let changes = Router::new()
+        .route("/admin/connections/update", post(connections::update_all))
+        .route("/admin/connections/new/stripe/oauth", post(connect::begin_oauth))
+        .route("/admin/connections/new/stripe/key", post(connect::paste_key))
+        .route(callback::PATH, get(callback::arrive))
+        .route("/admin/connections/{name}/update", post(connection::update))
+        .route("/admin/connections/{name}/pause", post(connection::pause))
+        .route("/admin/connections/{name}/resume", post(connection::resume))
+        .route("/admin/connections/{name}/delete", post(connection::delete))
+        .layer(from_fn_with_state(app.clone(), guard::to_its_end));
     let pages = Router::new()
         .route("/", get(home::show))
         .route("/setup", get(sign_in::setup_form).post(sign_in::setup))
@@ -152,18 +180,11 @@ pub fn router(app: App) -> Router {
         .route("/logout", post(sign_in::logout))
         .route("/admin", get(|| async { Redirect::to("/admin/connections") }))
         .route("/admin/connections", get(connections::list))
-        .route("/admin/connections/update", post(connections::update_all))
         .route("/admin/connections/new", get(connect::gallery))
         .route("/admin/connections/new/stripe", get(connect::authorization))
-        .route("/admin/connections/new/stripe/oauth", post(connect::begin_oauth))
-        .route("/admin/connections/new/stripe/key", post(connect::paste_key))
-        .route("/oauth/callback", get(callback::arrive))
         .route("/admin/connections/{name}", get(connection::show))
-        .route("/admin/connections/{name}/update", post(connection::update))
-        .route("/admin/connections/{name}/pause", post(connection::pause))
-        .route("/admin/connections/{name}/resume", post(connection::resume))
-        .route("/admin/connections/{name}/delete", post(connection::delete))
         .route("/admin/connections/{name}/events", get(live::events))
+        .merge(changes)
         .fallback(error::nowhere)
         .layer(from_fn_with_state(app.clone(), guard::pages));
     Router::new()

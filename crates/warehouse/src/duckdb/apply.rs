@@ -10,7 +10,7 @@ use serde_json::json;
 use super::read::{LISTED, json_list};
 use super::{open, sql};
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
-use crate::{Applied, Batch, Change, Checkpoint, SchemaName, WarehouseError, Write};
+use crate::{Applied, Batch, Change, Checkpoint, Ended, SchemaName, WarehouseError, Write};
 
 /// Stores the batch or nothing of it.
 pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, WarehouseError> {
@@ -22,6 +22,7 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, W
     let store = Store { connection, schema: &batch.schema };
     let mut rows = store.children(&batch.writes)?;
     rows += store.inserts(&batch.writes)?;
+    rows += store.merges(&batch.writes)?;
     for write in &batch.writes {
         rows += store.write(write)?;
     }
@@ -41,7 +42,7 @@ pub(super) fn seal(
         WarehouseError::failed(format!("make ids of {} unique", table.name), source)
     };
     let name = sql::name(schema, table);
-    let key = if rows::is_child(table) { "_parent, id" } else { "id" };
+    let key = sql::key(table);
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let doubled =
         format!("CREATE TEMP TABLE doubled AS SELECT {key} FROM {name} GROUP BY {key} HAVING count(*) > 1");
@@ -79,15 +80,8 @@ impl Store<'_> {
 
     /// New rows, each table's in one go: DuckDB plans every append as a statement of its own.
     fn inserts(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
-        let mut by_table: BTreeMap<&str, (&Table, Vec<&RecordBatch>)> = BTreeMap::new();
-        for Write { table, change } in writes {
-            if let Change::Insert(rows) = change {
-                rows::as_of(table, rows)?;
-                by_table.entry(table.name).or_insert((table, Vec::new())).1.push(rows);
-            }
-        }
         let mut stored = 0;
-        for (table, batches) in by_table.into_values() {
+        for (table, batches) in by_table(writes, rows::inserted)? {
             let place = [open::CATALOG_NAME, self.schema.as_str(), table.name];
             self.append(place, &batches).map_err(|source| doing("insert rows into", table, source))?;
             stored += batches.iter().map(|rows| wide(rows.num_rows())).sum::<u64>();
@@ -95,12 +89,22 @@ impl Store<'_> {
         Ok(stored)
     }
 
+    /// Rows by merge, each table's in one go: every merge looks through the whole table.
+    fn merges(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut stored = 0;
+        for (table, batches) in by_table(writes, rows::merged)? {
+            stored +=
+                self.merge(table, &batches).map_err(|source| doing("merge rows into", table, source))?;
+        }
+        Ok(stored)
+    }
+
+    /// What takes rows away, or marks them.
     fn write(&self, write: &Write) -> Result<u64, WarehouseError> {
         let table = write.table;
         match &write.change {
-            Change::Merge(rows) => {
-                rows::as_of(table, rows)?;
-                self.merge(table, rows).map_err(|source| doing("merge rows into", table, source))
+            Change::EndSets(ended) => {
+                self.end_sets(table, ended).map_err(|source| doing("end sets of", table, source))
             }
             Change::MarkDeleted { ids, as_of_micros } => self
                 .mark_deleted(table, ids, *as_of_micros)
@@ -108,30 +112,47 @@ impl Store<'_> {
             Change::MarkChildrenDeleted { parents, as_of_micros } => self
                 .mark(table, PARENT, &json_list(parents), *as_of_micros)
                 .map_err(|source| doing("mark rows as deleted in", table, source)),
-            Change::Insert(_) | Change::ReplaceChildren { .. } => Ok(0),
+            Change::Insert(_) | Change::Merge(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
     }
 
-    fn merge(&self, table: &Table, rows: &RecordBatch) -> ::duckdb::Result<u64> {
-        if rows.num_rows() == 0 {
+    fn merge(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
+        if batches.iter().all(|rows| rows.num_rows() == 0) {
             return Ok(0);
         }
         let name = sql::name(self.schema, table);
-        self.stage(&name, rows)?;
+        let key = sql::key(table);
+        let same =
+            if rows::is_child(table) { "t.id = s.id AND t._parent = s._parent" } else { "t.id = s.id" };
+        self.stage(&name, batches)?;
         self.connection.execute_batch(&format!(
             "DELETE FROM {name} AS t USING
-                (SELECT id, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY id) AS s
-                WHERE t.id = s.id AND t._as_of <= s._as_of"
+                (SELECT {key}, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY {key}) AS s
+                WHERE {same} AND t._as_of <= s._as_of"
         ))?;
         let insert = format!(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = s.id)
-                QUALIFY row_number() OVER (PARTITION BY id ORDER BY _as_of DESC, s.rowid DESC) = 1",
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {same})
+                QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _as_of DESC, s.rowid DESC) = 1",
             columns = sql::columns(table)
         );
         let stored = self.connection.execute(&insert, [])?;
         self.connection.execute_batch("DROP TABLE temp.main.stage")?;
         Ok(wide(stored))
+    }
+
+    fn end_sets(&self, table: &Table, ended: &[Ended]) -> ::duckdb::Result<u64> {
+        let listed: Vec<_> = ended
+            .iter()
+            .map(|Ended { parent, since_micros }| json!({ "parent": parent, "since": since_micros }))
+            .collect();
+        let delete = format!(
+            "DELETE FROM {} AS t USING
+                (SELECT unnest(from_json(?::JSON, '[{{\"parent\":\"VARCHAR\",\"since\":\"BIGINT\"}}]'), recursive := true)) AS e
+                WHERE t.{PARENT} = e.parent AND t.{AS_OF} < make_timestamp(e.since)",
+            sql::name(self.schema, table)
+        );
+        Ok(wide(self.connection.execute(&delete, [serde_json::Value::from(listed).to_string()])?))
     }
 
     fn replace_children(&self, table: &Table, ages: &str, rows: &RecordBatch) -> ::duckdb::Result<u64> {
@@ -140,7 +161,7 @@ impl Store<'_> {
         self.connection.execute(&self.newer_sets(table), [ages])?;
         let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
         self.connection.execute_batch(&delete)?;
-        self.stage(&name, rows)?;
+        self.stage(&name, &[rows])?;
         let insert = format!(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage
                 WHERE _parent IN (SELECT parent FROM temp.main.sets)",
@@ -193,9 +214,9 @@ impl Store<'_> {
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.
-    fn stage(&self, name: &str, rows: &RecordBatch) -> ::duckdb::Result<()> {
+    fn stage(&self, name: &str, batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
         self.connection.execute_batch(&format!("CREATE TEMP TABLE stage AS SELECT * FROM {name} LIMIT 0"))?;
-        self.append(["temp", "main", "stage"], &[rows])
+        self.append(["temp", "main", "stage"], batches)
     }
 
     /// Appends by column name, within the transaction.
@@ -261,6 +282,21 @@ impl Store<'_> {
         }
         Ok(())
     }
+}
+
+/// The rows that one kind of change brings, by table, in the order of the writes.
+fn by_table<'a>(
+    writes: &'a [Write],
+    brought: impl Fn(&'a Change) -> Option<&'a RecordBatch>,
+) -> Result<Vec<(&'static Table, Vec<&'a RecordBatch>)>, WarehouseError> {
+    let mut by_table: BTreeMap<&str, (&'static Table, Vec<&RecordBatch>)> = BTreeMap::new();
+    for Write { table, change } in writes {
+        if let Some(rows) = brought(change) {
+            rows::as_of(table, rows)?;
+            by_table.entry(table.name).or_insert((table, Vec::new())).1.push(rows);
+        }
+    }
+    Ok(by_table.into_values().collect())
 }
 
 /// Where a reject belongs; what has no id is known by what it says.

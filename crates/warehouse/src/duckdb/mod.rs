@@ -21,7 +21,7 @@ use catalog::Table;
 pub use self::open::Options;
 pub use self::reader::{ArrowTable, Reader};
 use self::worker::Worker;
-use crate::{Applied, Batch, Checkpoint, SchemaName, Untouched, Warehouse, WarehouseError};
+use crate::{Applied, Batch, Checkpoint, Ids, SchemaName, Warehouse, WarehouseError};
 
 /// A DuckDB file that this process alone has open.
 ///
@@ -129,14 +129,14 @@ impl Warehouse for DuckDb {
         self.write(move |connection| read::stale(connection, &schema, table, &ids, since_micros)).await
     }
 
-    async fn untouched(
+    async fn ids(
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        asked: Untouched,
+        asked: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
         let schema = schema.clone();
-        self.write(move |connection| read::untouched(connection, &schema, table, &asked)).await
+        self.write(move |connection| read::ids(connection, &schema, table, &asked)).await
     }
 
     async fn newest(

@@ -5,7 +5,7 @@ use catalog::Table;
 
 use super::sql;
 use crate::rows::{AS_OF, DELETED, ID};
-use crate::{Checkpoint, SchemaName, Untouched, WarehouseError};
+use crate::{Age, Checkpoint, Ids, SchemaName, WarehouseError};
 
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
@@ -69,22 +69,28 @@ pub(super) fn stale(
         .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
 }
 
-pub(super) fn untouched(
+pub(super) fn ids(
     connection: &Connection,
     schema: &SchemaName,
     table: &Table,
-    Untouched { since_micros, created_from, after, most }: &Untouched,
+    Ids { age, created_from, prefix, after, most }: &Ids,
 ) -> Result<Vec<String>, WarehouseError> {
-    let within =
-        created_from.map(|from| format!("AND created >= make_timestamp({})", from.saturating_mul(1_000_000)));
+    let within = created_from.map(|(column, from)| {
+        format!("AND {} >= make_timestamp({})", sql::quoted(column), from.saturating_mul(1_000_000))
+    });
+    let shown = match age {
+        Age::Any => String::new(),
+        Age::Before(micros) => format!("AND {AS_OF} < make_timestamp({micros})"),
+        Age::Since(micros) => format!("AND {AS_OF} >= make_timestamp({micros})"),
+    };
     let text = format!(
-        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND {AS_OF} < make_timestamp(?::BIGINT) AND NOT {DELETED} {}
+        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND starts_with({ID}, ?) AND NOT {DELETED} {shown} {}
             ORDER BY 1 LIMIT {most}",
         sql::name(schema, table),
         within.unwrap_or_default()
     );
-    texts(connection, &text, params![after, since_micros])
-        .map_err(|source| WarehouseError::failed(format!("look for old rows of {}", table.name), source))
+    texts(connection, &text, params![after, prefix])
+        .map_err(|source| WarehouseError::failed(format!("look for rows of {}", table.name), source))
 }
 
 pub(super) fn newest(

@@ -1,10 +1,18 @@
 //! Joining a Stripe account: both ways, and everything that can go wrong on the way.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, StatusCode, header};
 use secrecy::ExposeSecret;
 use store::{How, Role, Status};
+use tower::ServiceExt;
 
-use super::{Answer, Browser, Here, SECRET_KEY, fakes::Says};
+use super::{
+    Answer, Browser, Here, SECRET_KEY,
+    fakes::{Gate, Says},
+    form,
+};
 
 /// Goes to Stripe and gives the state that came along.
 async fn leave(here: &Here, admin: &Browser, fields: &[(&str, &str)]) -> String {
@@ -172,6 +180,7 @@ async fn an_account_is_connected_once() {
         assert_eq!(back.status, status);
     }
     assert_eq!(here.store.connections().await.unwrap().len(), 1);
+    assert_eq!(here.stripe.given_back(), Vec::<String>::new(), "the first connection lives by the access");
 }
 
 #[tokio::test]
@@ -259,7 +268,7 @@ async fn new_credentials_do_not_resume_what_was_paused() {
     here.store.set_status(&connection.id, &Status::Paused).await.unwrap();
     let fields = [("connection", "shop"), ("key", "rk_test_NeverOnAnyPageNew")];
     let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
-    assert_eq!(here.sync.did(), ["start shop", "stop shop"]);
+    assert_eq!(here.sync.did(), ["start shop", "stop shop (paused)"]);
     let after = here.store.connection(&connection.id).await.unwrap().unwrap();
     assert_eq!(after.status, Status::Paused);
     let key = here.store.credentials(&connection.id).await.unwrap();
@@ -284,7 +293,7 @@ async fn another_accounts_key_does_not_mend_a_connection() {
 async fn a_copy_that_does_not_begin_is_told() {
     let here = Here::new().await;
     let admin = here.admin().await;
-    *here.sync.refuses.lock().unwrap() = Some("The warehouse is locked.".to_owned());
+    here.sync.refuse("shop", "The warehouse is locked.");
     let state = leave(&here, &admin, &[("name", "shop")]).await;
     let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
     let list = here.get(back.location(), Some(&admin)).await;
@@ -299,6 +308,18 @@ async fn the_message_cannot_be_made_up_by_a_link() {
         let list = here.get(&format!("/admin/connections?{query}"), Some(&admin)).await;
         assert!(!list.page(StatusCode::OK).contains("class=\"flash"), "{query}");
     }
+}
+
+#[tokio::test]
+async fn trap_27_who_comes_back_without_a_session_leaves_the_code_behind() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = here.get(&format!("/oauth/callback?state={state}&code=ac_1"), None).await;
+    assert_eq!(back.location(), "/login?next=%2Fadmin%2Fconnections%3Fnote%3Dsession_ended");
+    let list = here.get("/admin/connections?note=session_ended", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("Your session had ended"), "{}", list.body);
+    nothing_happened(&here).await;
 }
 
 #[tokio::test]
@@ -325,9 +346,144 @@ async fn deleting_gives_the_access_back_and_a_failure_is_told() {
         here.stripe.now_says(says);
         let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
         assert_eq!(here.store.connections().await.unwrap(), Vec::new(), "{says:?}");
-        let told = here.stripe.given_back.lock().unwrap().clone();
-        assert_eq!(told, if says == Says::Welcome { vec!["acct_1"] } else { Vec::new() });
+        assert_eq!(here.stripe.given_back(), if says == Says::Welcome { vec!["acct_1"] } else { Vec::new() });
         let list = here.get(done.location(), Some(&admin)).await;
         assert!(list.page(StatusCode::OK).contains(words), "{says:?}: {}", list.body);
     }
+}
+
+/// Asks, and is gone as soon as what is asked for waits before `gate`; gives when it is done all the same.
+async fn walk_away(here: &Here, request: Request<Body>, gate: &Gate) {
+    let closed = gate.close().await;
+    tokio::select! {
+        answer = here.router.clone().oneshot(request) => panic!("{answer:?} came too early"),
+        () = gate.reached() => {}
+    }
+    drop(closed);
+    here.app.finished().await;
+}
+
+#[tokio::test]
+async fn what_began_is_done_to_its_end_also_when_the_tab_is_closed() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    let back = Request::get(format!("/oauth/callback?state={state}&code=ac_1"))
+        .header(header::HOST, "localhost:8080")
+        .header(header::COOKIE, &admin.cookie);
+    walk_away(&here, back.body(Body::empty()).unwrap(), &here.stripe.traded).await;
+    assert_eq!(here.sync.did(), ["start shop"]);
+
+    let fields = [("csrf", admin.csrf.as_str()), ("connection", "shop"), ("key", "rk_test_1")];
+    let again = form("/admin/connections/new/stripe/key", &admin.cookie, &fields);
+    walk_away(&here, again, &here.sync.stopping).await;
+    assert_eq!(here.sync.did(), ["start shop", "stop shop", "start shop"]);
+    assert_eq!(here.stripe.given_back(), ["acct_1"]);
+
+    let state = leave(&here, &admin, &[("connection", "shop")]).await;
+    come_back(&here, &admin, &format!("state={state}&code=ac_2")).await;
+    let fields = [("csrf", admin.csrf.as_str()), ("typed", "shop")];
+    let delete = form("/admin/connections/shop/delete", &admin.cookie, &fields);
+    walk_away(&here, delete, &here.sync.stopping).await;
+    assert_eq!(here.stripe.given_back(), ["acct_1", "acct_1"]);
+}
+
+#[tokio::test]
+async fn trap_27_access_that_nothing_lives_by_is_given_back() {
+    let expected = [
+        (Says::LiveData, "acct_1"),
+        (Says::AnotherAccount, "acct_2"),
+        (Says::KeyRefused, "acct_1"),
+        (Says::GoneAfterwards, ""),
+        (Says::CodeSpent, ""),
+    ];
+    for (says, account) in expected {
+        let here = Here::new().await;
+        let admin = here.admin().await;
+        here.stripe.now_says(says);
+        let state = leave(&here, &admin, &[("name", "shop")]).await;
+        let back = come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+        let page = back.page(StatusCode::BAD_REQUEST);
+        assert_eq!(here.stripe.given_back().concat(), account, "{says:?}");
+        assert_eq!(page.contains("Stripe was told that the access ends."), !account.is_empty(), "{page}");
+        assert_eq!(page.contains("did not take the access back"), says == Says::GoneAfterwards, "{page}");
+        nothing_happened(&here).await;
+    }
+}
+
+#[tokio::test]
+async fn access_to_an_account_that_a_pasted_key_connected_is_given_back() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    let state = leave(&here, &admin, &[("name", "again")]).await;
+    come_back(&here, &admin, &format!("state={state}&code=ac_1")).await.page(StatusCode::BAD_REQUEST);
+    assert_eq!(here.stripe.given_back(), ["acct_1"]);
+}
+
+#[tokio::test]
+async fn a_pasted_key_takes_the_place_of_access_through_stripes_page() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let state = leave(&here, &admin, &[("name", "shop")]).await;
+    come_back(&here, &admin, &format!("state={state}&code=ac_1")).await;
+    let fields = [("connection", "shop"), ("key", "rk_test_NeverOnAnyPageNew")];
+    let done = here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    assert_eq!(here.stripe.given_back(), ["acct_1"]);
+    let list = here.get(done.location(), Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("Stripe was told that the access ends."), "{}", list.body);
+    let list = here.get("/admin/connections?reconnected=shop&access=not_given_back", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("did not take the access back"), "{}", list.body);
+    let done = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]).await;
+    assert_eq!(done.location(), "/admin/connections?deleted=shop&note=key");
+}
+
+/// An administrator who connected `shop` through Stripe's page.
+async fn connected(here: &Here) -> Browser {
+    let admin = here.admin().await;
+    let state = leave(here, &admin, &[("name", "shop")]).await;
+    come_back(here, &admin, &format!("state={state}&code=ac_1")).await;
+    admin
+}
+
+/// Connects the account of `shop`, as soon as that is deleted and its update is being stopped.
+async fn connect_again(here: &Here, admin: &Browser) {
+    here.sync.stopping.reached().await;
+    let state = leave(here, admin, &[("name", "again")]).await;
+    let back = come_back(here, admin, &format!("state={state}&code=ac_2")).await;
+    assert_eq!(back.location(), "/admin/connections?connected=again");
+}
+
+#[tokio::test]
+async fn deleting_does_not_end_access_that_was_granted_meanwhile() {
+    let here = Here::new().await;
+    let admin = connected(&here).await;
+    let stopping = here.sync.stopping.close().await;
+    let again = async {
+        connect_again(&here, &admin).await;
+        drop(stopping);
+    };
+    let delete = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]);
+    let (deleted, ()) = tokio::join!(delete, again);
+    assert_eq!(deleted.location(), "/admin/connections?deleted=shop&note=still_used");
+    assert_eq!(here.stripe.given_back(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn deleting_does_not_end_access_that_is_being_granted() {
+    let here = Here::new().await;
+    let admin = connected(&here).await;
+    let (stopping, traded) = (here.sync.stopping.close().await, here.stripe.traded.close().await);
+    let opening = async {
+        here.stripe.traded.reached().await;
+        drop(stopping);
+        // Time for deleting to go on, if it does not wait.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(traded);
+    };
+    let delete = here.post("/admin/connections/shop/delete", &admin, &[("typed", "shop")]);
+    let (deleted, (), ()) = tokio::join!(delete, connect_again(&here, &admin), opening);
+    assert_eq!(deleted.location(), "/admin/connections?deleted=shop&note=still_used");
+    assert_eq!(here.stripe.given_back(), Vec::<String>::new());
 }

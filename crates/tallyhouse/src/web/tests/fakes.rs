@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
-use store::{Connection, Store};
+use store::{Connection, Status, Store};
 use stripe_api::{Account, Clock};
 use tokio::sync::watch;
 
@@ -38,15 +38,43 @@ impl Clock for FakeClock {
     }
 }
 
+/// A place where whoever comes by is kept waiting.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    waiting: watch::Sender<u32>,
+    open: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    /// Closed until what this gives is dropped.
+    pub(super) async fn close(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.open.lock().await
+    }
+
+    /// Somebody waits before it.
+    pub(super) async fn reached(&self) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+
+    async fn pass(&self) {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        drop(self.open.lock().await);
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
 /// Notes what was started and stopped, and shows what it is told.
 #[derive(Debug, Default)]
 pub(super) struct FakeSync {
     pub(super) did: Mutex<Vec<String>>,
-    pub(super) refuses: Mutex<Option<String>>,
-    /// Where it looks whether a connection is deleted.
+    /// By connection, why its update does not begin.
+    refuses: Mutex<HashMap<String, String>>,
+    /// Where it looks whether a connection is deleted or paused.
     pub(super) store: OnceLock<Arc<Store>>,
     /// How often the tables were asked for.
     pub(super) looked: AtomicI64,
+    /// Before an update is stopped.
+    pub(super) stopping: Gate,
     progress: Mutex<HashMap<String, watch::Sender<ProgressView>>>,
 }
 
@@ -56,6 +84,10 @@ impl FakeSync {
         all.entry(connection.to_owned()).or_default().send_replace(view);
     }
 
+    pub(super) fn refuse(&self, connection: &str, why: &str) {
+        self.refuses.lock().unwrap().insert(connection.to_owned(), why.to_owned());
+    }
+
     pub(super) fn did(&self) -> Vec<String> {
         self.did.lock().unwrap().clone()
     }
@@ -63,7 +95,7 @@ impl FakeSync {
 
 impl SyncControl for FakeSync {
     fn start<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<(), StartError>> {
-        if let Some(why) = self.refuses.lock().unwrap().clone() {
+        if let Some(why) = self.refuses.lock().unwrap().get(connection).cloned() {
             return async { Err(StartError { why }) }.boxed();
         }
         self.did.lock().unwrap().push(format!("start {connection}"));
@@ -72,13 +104,21 @@ impl SyncControl for FakeSync {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         async move {
+            self.stopping.pass().await;
             let store = self.store.get();
-            let there = match store {
-                Some(store) => store.connection_named(connection).await.unwrap().is_some(),
-                None => true,
+            let found = match store {
+                Some(store) => store.connection_named(connection).await.unwrap(),
+                None => None,
             };
-            let deleted = if there { "" } else { " (deleted)" };
-            self.did.lock().unwrap().push(format!("stop {connection}{deleted}"));
+            let standing = match found.map(|found| found.status) {
+                None => " (deleted)",
+                Some(Status::Paused) => " (paused)",
+                Some(_) => "",
+            };
+            if let Some(shown) = self.progress.lock().unwrap().get(connection) {
+                shown.send_replace(ProgressView::default());
+            }
+            self.did.lock().unwrap().push(format!("stop {connection}{standing}"));
         }
         .boxed()
     }
@@ -125,6 +165,8 @@ pub(super) enum Says {
     LiveData,
     AnotherAccount,
     KeyRefused,
+    /// The code is traded, and then the network is down.
+    GoneAfterwards,
 }
 
 /// A Stripe that says what it is told, and notes the codes it saw.
@@ -132,12 +174,19 @@ pub(super) enum Says {
 pub(super) struct FakeStripe {
     pub(super) says: Mutex<Says>,
     pub(super) codes: Mutex<Vec<String>>,
-    pub(super) given_back: Mutex<Vec<String>>,
+    given_back: Mutex<Vec<String>>,
+    /// After a code is traded, before that is known.
+    pub(super) traded: Gate,
 }
 
 impl FakeStripe {
     pub(super) fn now_says(&self, says: Says) {
         *self.says.lock().unwrap() = says;
+    }
+
+    /// The accounts to which access was given back.
+    pub(super) fn given_back(&self) -> Vec<String> {
+        self.given_back.lock().unwrap().clone()
     }
 
     pub(super) fn codes(&self) -> usize {
@@ -152,7 +201,7 @@ impl FakeStripe {
             credentials: SecretString::from(super::SECRET_KEY),
         };
         match *self.says.lock().unwrap() {
-            Says::Welcome | Says::KeyRefused => Ok(granted("acct_1", false)),
+            Says::Welcome | Says::KeyRefused | Says::GoneAfterwards => Ok(granted("acct_1", false)),
             Says::LiveData => Ok(granted("acct_1", true)),
             Says::AnotherAccount => Ok(granted("acct_2", false)),
             Says::CodeSpent => Err(AccessError::CodeSpent),
@@ -168,7 +217,7 @@ impl StripeAccess for FakeStripe {
             Says::KeyRefused => {
                 Err(AccessError::Refused { why: "Invalid API Key provided: [key]".to_owned() })
             }
-            Says::NetworkDown => Err(AccessError::Unreachable("no route".into())),
+            Says::NetworkDown | Says::GoneAfterwards => Err(AccessError::Unreachable("no route".into())),
             Says::Welcome | Says::CodeSpent | Says::UnknownClient | Says::LiveData | Says::AnotherAccount => {
                 Ok(Account {
                     id: "acct_1".to_owned(),
@@ -183,7 +232,7 @@ impl StripeAccess for FakeStripe {
     }
 
     fn give_back<'a>(&'a self, account_id: &'a str, _: bool) -> BoxFuture<'a, Result<(), AccessError>> {
-        if *self.says.lock().unwrap() == Says::NetworkDown {
+        if matches!(*self.says.lock().unwrap(), Says::NetworkDown | Says::GoneAfterwards) {
             return async { Err(AccessError::Unreachable("no route".into())) }.boxed();
         }
         self.given_back.lock().unwrap().push(account_id.to_owned());
@@ -191,7 +240,11 @@ impl StripeAccess for FakeStripe {
     }
 
     fn exchange<'a>(&'a self, code: &'a SecretString) -> BoxFuture<'a, Result<Granted, AccessError>> {
-        let answer = self.answer(code);
-        async { answer }.boxed()
+        async {
+            let answer = self.answer(code);
+            self.traded.pass().await;
+            answer
+        }
+        .boxed()
     }
 }

@@ -34,6 +34,7 @@ struct Here {
     sync: Arc<FakeSync>,
     stripe: Arc<FakeStripe>,
     numbers: Arc<FakeNumbers>,
+    app: App,
     router: Router,
 }
 
@@ -71,7 +72,7 @@ impl Here {
             passwords: Passwords::with_params(8, 1, 1).unwrap(),
             settings: settings(public_url),
         });
-        Self { store, clock, sync, stripe, numbers, router: router(app) }
+        Self { store, clock, sync, stripe, numbers, router: router(app.clone()), app }
     }
 
     async fn user(&self, role: Role) -> Browser {

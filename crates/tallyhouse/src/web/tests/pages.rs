@@ -119,6 +119,9 @@ async fn the_ribbon_says_how_up_to_date_everything_is() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
+    here.connection("new").await;
+    let list = here.get("/admin/connections", Some(&admin)).await;
+    assert!(list.page(StatusCode::OK).contains("Not yet of every source"), "{}", list.body);
 }
 
 #[tokio::test]
@@ -149,13 +152,49 @@ async fn forcing_an_update_leaves_paused_connections_alone() {
 }
 
 #[tokio::test]
+async fn an_update_that_does_not_begin_keeps_no_other_from_beginning() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    for name in ["a", "b", "c"] {
+        here.connection(name).await;
+    }
+    for name in ["a", "b"] {
+        here.sync.refuse(name, "it is still ending");
+    }
+    let told = here.post("/admin/connections/update", &admin, &[]).await;
+    assert_eq!(here.sync.did(), ["start c"]);
+    let page = told.page(StatusCode::CONFLICT);
+    assert!(page.contains("a: it is still ending. b: it is still ending."), "{page}");
+    assert!(page.contains("the other connections have begun"), "{page}");
+}
+
+#[tokio::test]
 async fn pausing_stops_what_runs() {
     let here = Here::new().await;
     let admin = here.admin().await;
     let connection = here.connection("shop").await;
-    here.post("/admin/connections/shop/pause", &admin, &[]).await;
-    assert_eq!(here.sync.did(), ["stop shop"]);
+    here.sync.show("shop", progress(here.clock.now()));
+    let done = here.post("/admin/connections/shop/pause", &admin, &[]).await;
+    // Paused first, so that none begins behind the one that is stopped.
+    assert_eq!(here.sync.did(), ["stop shop (paused)"]);
     assert_eq!(here.store.connection(&connection.id).await.unwrap().unwrap().status, Status::Paused);
+    let page = here.get(done.location(), Some(&admin)).await;
+    assert!(!page.page(StatusCode::OK).contains("In progress"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn what_is_resumed_while_it_stops_stays_resumed() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let connection = here.connection("shop").await;
+    let stopping = here.sync.stopping.close().await;
+    let resume = async {
+        here.sync.stopping.reached().await;
+        here.post("/admin/connections/shop/resume", &admin, &[]).await;
+        drop(stopping);
+    };
+    tokio::join!(here.post("/admin/connections/shop/pause", &admin, &[]), resume);
+    assert_eq!(here.store.connection(&connection.id).await.unwrap().unwrap().status, Status::Connecting);
 }
 
 #[tokio::test]
@@ -173,7 +212,7 @@ async fn deleting_wants_the_name_typed() {
     let list = here.get(done.location(), Some(&admin)).await;
     assert!(list.page(StatusCode::OK).contains("Its tables stay in the warehouse"));
     assert!(list.body.contains("Its key still works"), "{}", list.body);
-    assert_eq!(*here.stripe.given_back.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(here.stripe.given_back(), Vec::<String>::new());
 }
 
 #[tokio::test]

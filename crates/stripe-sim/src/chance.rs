@@ -6,24 +6,25 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::shelf::Id;
+/// An id, shared by all that name it.
+pub(crate) type Id = Arc<str>;
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The business's luck.
-pub(super) struct Chance(ChaCha8Rng);
+/// What decides.
+pub(crate) struct Chance(ChaCha8Rng);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    pub(super) fn between(&mut self, range: RangeInclusive<i64>) -> i64 {
+    pub(crate) fn between(&mut self, range: RangeInclusive<i64>) -> i64 {
         self.0.random_range(range)
     }
 
     /// True in `per_mille` of a thousand cases.
-    pub(super) fn one_in_thousand(&mut self, per_mille: i64) -> bool {
+    pub(crate) fn one_in_thousand(&mut self, per_mille: i64) -> bool {
         self.between(0..=999) < per_mille
     }
 
@@ -31,36 +32,36 @@ impl Chance {
         clippy::indexing_slicing,
         reason = "the range is the slice's, and no caller passes an empty one"
     )]
-    pub(super) fn pick<T: Copy>(&mut self, options: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, options: &[T]) -> T {
         options[self.0.random_range(0..options.len())]
     }
 
     /// The number of a record chosen among the newest `count`, counted back from the newest.
-    pub(super) fn back(&mut self, count: usize) -> usize {
+    pub(crate) fn back(&mut self, count: usize) -> usize {
         self.0.random_range(0..count.max(1))
     }
 }
 
 /// Makes ids that do not sort and are never the same.
-pub(super) struct Ids {
+pub(crate) struct Ids {
     seed: u64,
     made: u64,
 }
 
 impl Ids {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed, made: 0 }
     }
 
     /// `prefix` and `places` letters.
-    pub(super) fn next(&mut self, prefix: &str, places: usize) -> Id {
+    pub(crate) fn next(&mut self, prefix: &str, places: usize) -> Id {
         self.made += 1;
         id(prefix, places, self.seed, self.made)
     }
 }
 
 /// The id that belongs to a number.
-pub(super) fn id(prefix: &str, places: usize, seed: u64, number: u64) -> Id {
+pub(crate) fn id(prefix: &str, places: usize, seed: u64, number: u64) -> Id {
     let mut text = String::with_capacity(prefix.len() + places);
     text.push_str(prefix);
     let mut state = scramble(seed ^ scramble(number));

@@ -1,0 +1,226 @@
+//! The objects that one parent's list shows.
+
+use std::collections::HashSet;
+
+use catalog::{Api, Decoder, Page, Paging};
+use stripe_api::Answer;
+use warehouse::{Batch, Change, Ended, Warehouse, Write};
+
+use crate::{
+    SyncError,
+    asking::{self, Request},
+    change::Changes,
+    error::unless_stopped,
+    gathered,
+    rounds::Around,
+};
+
+/// Rows of one parent that are gathered before they are stored: a set can be longer than memory.
+const GATHERED: usize = 500;
+/// A walk that loses its cursor more often than this will not come to its end.
+const MOST_BEGINNINGS: u32 = 20;
+
+/// What one parent's list brought.
+pub(crate) struct Set {
+    parent: String,
+    decoder: Decoder,
+    came: Came,
+    /// Rows stored already, since there were many.
+    pub(crate) stored: u64,
+}
+
+/// What became of the question.
+enum Came {
+    /// All of it, first asked for then.
+    Whole { since_micros: i64 },
+    /// Stripe has no such parent any more: its own event or the next walk says so.
+    Nothing,
+    /// Stripe refuses it for this parent.
+    Refused(SyncError),
+}
+
+/// Where the walk over one parent's list stands.
+#[derive(Default)]
+struct Cursor {
+    after: Option<String>,
+    page: Option<String>,
+    position: i64,
+    /// When the first page was asked for.
+    since_micros: Option<i64>,
+    begun_anew: u32,
+}
+
+impl Set {
+    /// Asks for the whole set of `parent`. Of a long one the first rows are stored at once, which may be repeated.
+    pub(crate) async fn ask<W: Warehouse>(
+        changes: &Changes<'_, W>,
+        around: Around,
+        parent: String,
+    ) -> Result<Self, SyncError> {
+        let mut set = Self { parent, decoder: Decoder::new(around.resource), came: Came::Nothing, stored: 0 };
+        let mut cursor = Cursor::default();
+        loop {
+            unless_stopped(&changes.fetch.stop)?;
+            let (after, page) = (cursor.after.as_deref(), cursor.page.as_deref());
+            let request = asking::page_of(around.list, &set.parent, after, page);
+            let (page, sent_micros) = match set.page(changes, around, &request, cursor.position).await {
+                Ok(page) => page,
+                Err(error) if cursor.is_gone(around, &error) => {
+                    cursor = cursor.anew(error)?;
+                    continue;
+                }
+                Err(error) => {
+                    set.came = without(error)?;
+                    return Ok(set);
+                }
+            };
+            let since_micros = *cursor.since_micros.get_or_insert(sent_micros);
+            if !page.has_more {
+                set.came = Came::Whole { since_micros };
+                return Ok(set);
+            }
+            cursor.go_on(page, &request)?;
+            if set.decoder.rows() >= GATHERED {
+                set.store(changes, around).await?;
+            }
+        }
+    }
+
+    async fn page<W: Warehouse>(
+        &mut self,
+        changes: &Changes<'_, W>,
+        around: Around,
+        request: &Request,
+        position: i64,
+    ) -> Result<(Page, i64), SyncError> {
+        let Self { parent, decoder, .. } = self;
+        let decoded = |answer: &Answer| {
+            let as_of_micros = answer.sent_at.timestamp_micros();
+            match around.resource.is_apart() {
+                true => decoder.page_of(parent, position, &answer.body, as_of_micros),
+                false => decoder.page(&answer.body, as_of_micros, &HashSet::new()),
+            }
+        };
+        let (mut page, answer) = changes.fetch.decoded(request, decoded).await?;
+        page.has_more &= around.list.paging != Paging::Whole;
+        Ok((page, answer.sent_at.timestamp_micros()))
+    }
+
+    /// Stores what came so far.
+    async fn store<W: Warehouse>(
+        &mut self,
+        changes: &Changes<'_, W>,
+        around: Around,
+    ) -> Result<(), SyncError> {
+        let mut batch = Batch::of(changes.schema);
+        self.write(around, &mut batch);
+        self.stored += changes.warehouse.apply(batch).await?.rows;
+        Ok(())
+    }
+
+    fn write(&mut self, around: Around, batch: &mut Batch) {
+        let decoded = self.decoder.finish();
+        if decoded.rows.num_rows() > 0 || !decoded.rejects.is_empty() {
+            gathered::merge(batch, around.resource, decoded);
+        }
+    }
+
+    /// The rest of the rows; where the table holds sets, this one has no others.
+    pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) {
+        self.write(around, batch);
+        if let Came::Whole { since_micros } = self.came
+            && around.resource.is_apart()
+        {
+            let change = Change::EndSets(vec![Ended { parent: self.parent, since_micros }]);
+            batch.writes.push(Write { table: around.resource.table, change });
+        }
+    }
+}
+
+impl Cursor {
+    /// Whether Stripe no longer knows the object or page to go on from (trap 2).
+    fn is_gone(&self, around: Around, error: &SyncError) -> bool {
+        let SyncError::Stripe { source, .. } = error else { return false };
+        let at_page = around.list.api() == Api::V2 && self.page.is_some();
+        self.after.is_some() && (source.is_missing_cursor() || (at_page && source.is_invalid()))
+    }
+
+    /// From the beginning again. Rows that were stored are merged once more.
+    fn anew(self, error: SyncError) -> Result<Self, SyncError> {
+        let begun_anew = self.begun_anew + 1;
+        if begun_anew > MOST_BEGINNINGS {
+            return Err(error);
+        }
+        Ok(Self { begun_anew, ..Self::default() })
+    }
+
+    fn go_on(&mut self, page: Page, request: &Request) -> Result<(), SyncError> {
+        let last = page.keys.last().filter(|last| Some(&last.id) != self.after.as_ref());
+        let Some(last) = last else {
+            return Err(SyncError::Stuck { path: request.path.clone() });
+        };
+        self.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
+        self.after = Some(last.id.clone());
+        self.page = page.next;
+        Ok(())
+    }
+}
+
+/// What an error says of one parent; what it says of more stays an error.
+fn without(error: SyncError) -> Result<Came, SyncError> {
+    match &error {
+        SyncError::Stripe { source, .. } if source.is_missing_parent() => Ok(Came::Nothing),
+        SyncError::Stripe { source, .. } if source.is_unavailable() => Ok(Came::Refused(error)),
+        SyncError::Stripe { .. }
+        | SyncError::Decode { .. }
+        | SyncError::Warehouse(_)
+        | SyncError::Checkpoint { .. }
+        | SyncError::Stuck { .. }
+        | SyncError::Event { .. }
+        | SyncError::Parents { .. }
+        | SyncError::Setup(_)
+        | SyncError::Stopped => Err(error),
+    }
+}
+
+/// How many parents were answered in a round so far, and how many refused.
+#[derive(Default)]
+pub(crate) struct Answered {
+    answered: u64,
+    refused: u64,
+    last: Option<SyncError>,
+}
+
+impl Answered {
+    /// Counts sets, and keeps the last refusal among them.
+    pub(crate) fn count(&mut self, sets: &mut [Set]) {
+        for set in sets {
+            match std::mem::replace(&mut set.came, Came::Nothing) {
+                Came::Refused(error) => {
+                    self.refused += 1;
+                    self.last = Some(error);
+                }
+                came @ (Came::Whole { .. } | Came::Nothing) => {
+                    self.answered += 1;
+                    set.came = came;
+                }
+            }
+        }
+    }
+
+    /// Whether any was answered.
+    pub(crate) fn any(&self) -> bool {
+        self.answered > 0
+    }
+
+    /// The refusal, when none was answered: it is about the list, not about a parent (trap 23).
+    pub(crate) fn of_all(&mut self) -> Option<SyncError> {
+        if self.any() { None } else { self.last.take() }
+    }
+
+    /// What to say of parents that were refused while others were answered.
+    pub(crate) fn sentence(&self, parents: &str) -> Option<String> {
+        let last = self.last.as_ref()?;
+        Some(format!("Stripe refused {} of {parents}: {}", self.refused, last.sentence()))
+    }
+}

@@ -1,0 +1,184 @@
+//! The warehouse's tables against the simulator's truth.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow_array::{cast::AsArray, types::Int64Type};
+use catalog::{Child, List, Resource, Shown, Table};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use stripe_api::Clock;
+use stripe_sim::world::{Standing, Truth, World};
+use warehouse::Memory;
+
+use crate::support;
+
+/// The world's own time.
+pub(crate) struct Worlds(pub(crate) Arc<dyn World>);
+
+impl Clock for Worlds {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.0.now(), 0).unwrap()
+    }
+}
+
+/// A row as the object it was; none for a tombstone.
+type Row = (String, Option<Map<String, Value>>);
+
+/// What differs between the tables and the truth, one line each: the list, the object, how.
+pub(crate) fn differences(warehouse: &Memory, world: &dyn World) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in catalog::lists().iter().filter(|list| list.walked) {
+        let Some(truth) = world.truth(list.path) else {
+            found.push(format!("{}: the simulator has no truth of it", list.path));
+            continue;
+        };
+        let how = match list.parent {
+            None => of_the_account(warehouse, list, truth),
+            Some(_) if catalog::resource(list.table.name).is_some_and(|own| !own.is_apart()) => {
+                of_the_account(warehouse, list, truth)
+            }
+            Some(_) => of_parents(warehouse, list, truth),
+        };
+        found.extend(how.into_iter().map(|how| format!("{}: {how}", list.path)));
+    }
+    found
+}
+
+/// Objects by id, nested lists whole.
+fn of_the_account(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<String> {
+    let resource = catalog::resource(list.table.name).unwrap();
+    let children: Vec<_> = resource.children.iter().map(|child| by_parent(warehouse, child.table)).collect();
+    let mut ours = BTreeMap::new();
+    let mut found = Vec::new();
+    for (id, row) in rows(warehouse, resource.table).into_iter().map(|(_, _, row)| row) {
+        let nested = children.iter().map(|child| live(child.get(&id))).collect();
+        let whole =
+            row.map(|row| uncut(resource, Value::Object(catalog::with_children(resource, row, nested))));
+        if ours.insert(id.clone(), whole).is_some() {
+            found.push(format!("{id} is there twice"));
+        }
+    }
+    let mut of_this = std::collections::BTreeSet::new();
+    for Truth { standing, object, .. } in truth {
+        let id = object["id"].as_str().unwrap().to_owned();
+        of_this.insert(id.clone());
+        let hidden = matches!(standing, Standing::TestClock | Standing::Unlisted | Standing::Deleted);
+        match (ours.get(&id), standing) {
+            (None, _) if hidden => {}
+            (None, _) => found.push(format!("{id} is missing ({standing:?})")),
+            (Some(Some(_)), Standing::Deleted) => found.push(format!("{id} is deleted, and still there")),
+            (Some(None), Standing::Deleted) => {}
+            (Some(None), _) => found.push(format!("{id} is not deleted")),
+            (Some(Some(ours)), _) => found.extend(difference(&id, ours, &uncut(resource, object))),
+        }
+    }
+    if resource.also.is_none() {
+        found.extend(
+            ours.keys().filter(|id| !of_this.contains(*id)).map(|id| format!("{id} is not Stripe's")),
+        );
+    }
+    found
+}
+
+/// Sets of objects, parent by parent, in their order.
+fn of_parents(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<String> {
+    let mut theirs: BTreeMap<String, Vec<(usize, Value)>> = BTreeMap::new();
+    for Truth { parent, position, standing, object } in truth {
+        if standing != Standing::Deleted {
+            theirs.entry(parent.unwrap()).or_default().push((position, object));
+        }
+    }
+    let ours = by_parent(warehouse, list.table);
+    let mut found = Vec::new();
+    for (parent, mut theirs) in theirs {
+        theirs.sort_by_key(|(position, _)| *position);
+        let ours = live(ours.get(&parent));
+        if ours.len() != theirs.len() {
+            found.push(format!("{parent} has {} instead of {}", ours.len(), theirs.len()));
+            continue;
+        }
+        for (ours, (_, theirs)) in ours.into_iter().zip(theirs) {
+            let id = theirs["id"].as_str().unwrap_or("?").to_owned();
+            found.extend(difference(&format!("{parent} {id}"), &short(Value::Object(ours)), &short(theirs)));
+        }
+    }
+    found
+}
+
+fn difference(id: &str, ours: &Value, theirs: &Value) -> Option<String> {
+    if ours == theirs {
+        return None;
+    }
+    let empty = Map::new();
+    let (ours, theirs) = (ours.as_object().unwrap_or(&empty), theirs.as_object().unwrap_or(&empty));
+    let names = ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name)));
+    let differing = names.filter(|name| ours.get(*name) != theirs.get(*name));
+    let shown =
+        differing.map(|name| format!("{name}: {:?} instead of {:?}", ours.get(name), theirs.get(name)));
+    Some(format!("{id} {}", shown.collect::<Vec<_>>().join(", ")))
+}
+
+fn live(rows: Option<&Vec<Option<Map<String, Value>>>>) -> Vec<Map<String, Value>> {
+    rows.into_iter().flatten().flatten().cloned().collect()
+}
+
+/// Children by parent, in their order; none for tombstones.
+fn by_parent(warehouse: &Memory, table: &'static Table) -> BTreeMap<String, Vec<Option<Map<String, Value>>>> {
+    let mut rows = rows(warehouse, table);
+    rows.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+    let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for (parent, _, (_, row)) in rows {
+        all.entry(parent).or_default().push(row);
+    }
+    all
+}
+
+/// Parent, place, and the row.
+fn rows(warehouse: &Memory, table: &'static Table) -> Vec<(String, i64, Row)> {
+    let rows = warehouse.rows(&support::schema(), table);
+    let gone = rows.column_by_name("_deleted").unwrap().as_boolean();
+    let parents = rows.column_by_name("_parent").map(|parents| parents.as_string::<i32>());
+    let places = rows.column_by_name("_position").map(|places| places.as_primitive::<Int64Type>());
+    let row = |row: usize| {
+        let object = catalog::encode(table, &rows, row).unwrap();
+        let id = object["id"].as_str().unwrap().to_owned();
+        let parent = parents.map_or(String::new(), |parents| parents.value(row).to_owned());
+        let place = places.map_or(0, |places| places.value(row));
+        (parent, place, (id, (!gone.value(row)).then_some(object)))
+    };
+    (0..rows.num_rows()).map(row).collect()
+}
+
+/// `has_more` tells of the page it came in, not of the object; what was shown on request is compared by itself.
+fn uncut(resource: &Resource, mut object: Value) -> Value {
+    for Child { property, list, .. } in &resource.children {
+        let pointer = format!("/{}", property.replace('.', "/"));
+        if matches!(list.parent.unwrap().shown, Shown::Expanded(_)) {
+            let (outer, name) = pointer.rsplit_once('/').unwrap();
+            if let Some(outer) = object.pointer_mut(outer).and_then(Value::as_object_mut) {
+                outer.remove(name);
+            }
+        } else if let Some(list) = object.pointer_mut(&pointer).and_then(Value::as_object_mut) {
+            list.remove("has_more");
+            list.insert("object".to_owned(), "whole list".into());
+        }
+    }
+    short(object)
+}
+
+/// Of a list that has no table below its parent, an object shows ten.
+fn short(mut value: Value) -> Value {
+    if value["object"] == "list" {
+        value.as_object_mut().unwrap().remove("has_more");
+        if let Some(data) = value["data"].as_array_mut() {
+            data.truncate(10);
+        }
+    }
+    match value {
+        Value::Object(object) => {
+            Value::Object(object.into_iter().map(|(name, value)| (name, short(value))).collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(short).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,99 @@
+//! Every list of the catalogue, walked against a simulated account that uses all of Stripe: the warehouse equals the
+//! simulator's truth, table by table, field by field.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
+
+mod compared;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+
+use stripe_sim::{
+    Fault, FaultScript, Sim, SimOptions,
+    gallery::{Gallery, GallerySpec},
+    world::World,
+};
+use sync::{Engine, Report, TableState};
+use tokio_util::sync::CancellationToken;
+use warehouse::Memory;
+
+use self::compared::Worlds;
+
+struct Copy {
+    world: Arc<dyn World>,
+    sim: Sim,
+    warehouse: Arc<Memory>,
+    engine: Engine<Memory>,
+}
+
+async fn connected(spec: GallerySpec) -> Copy {
+    let world: Arc<dyn World> = Arc::new(Gallery::new(spec));
+    let sim = Sim::new(Arc::clone(&world), SimOptions::default());
+    let address = support::serve(&sim, CancellationToken::new()).await;
+    let warehouse = Arc::new(Memory::new());
+    let engine = support::engine(&address, &warehouse, Arc::new(Worlds(Arc::clone(&world))), 3);
+    Copy { world, sim, warehouse, engine }
+}
+
+impl Copy {
+    async fn cycle(&self) -> Report {
+        let report = self.engine.run(&CancellationToken::new()).await.unwrap();
+        let failed: Vec<String> =
+            report.failed().map(|(table, error)| format!("{table}: {}", error.sentence())).collect();
+        assert_eq!(failed, [""; 0]);
+        report
+    }
+
+    fn unavailable(report: &Report) -> Vec<&'static str> {
+        let refused = report.tables.iter();
+        let refused = refused.filter(|table| matches!(table.outcome, Ok(TableState::Unavailable { .. })));
+        refused.map(|table| table.table).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_list_is_copied_and_equals_the_truth() {
+    let copy = connected(GallerySpec::default()).await;
+    let report = copy.cycle().await;
+    assert_eq!(Copy::unavailable(&report), [""; 0]);
+    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    // Nothing changed, and nothing changes.
+    copy.cycle().await;
+    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn trap_23_features_that_are_not_enabled_are_unavailable_in_stripes_words_and_the_rest_goes_on() {
+    for status in [400, 403, 404] {
+        let not_enabled = ["/v1/issuing/", "/v1/treasury/", "/v1/identity/", "/v2/"];
+        let not_enabled = not_enabled.map(|path| (path.to_owned(), status)).into();
+        let copy = connected(GallerySpec { not_enabled, ..GallerySpec::default() }).await;
+        let report = copy.cycle().await;
+        let refused = |path: &str| {
+            ["/v1/issuing/", "/v1/treasury/", "/v1/identity/", "/v2/"].iter().any(|one| path.starts_with(one))
+        };
+        for table in &report.tables {
+            let list = catalog::resource(table.table).unwrap().list;
+            let is_refused = matches!(&table.outcome, Ok(TableState::Unavailable { why }) if !why.is_empty());
+            assert_eq!(is_refused, refused(list.path), "{status} {table:?}");
+        }
+        let differences = compared::differences(&copy.warehouse, &*copy.world);
+        assert!(differences.iter().all(|difference| refused(difference)), "{differences:?}");
+    }
+}
+
+#[tokio::test]
+async fn trap_9_a_list_that_one_parent_is_refused_goes_on_with_the_others() {
+    let copy = connected(GallerySpec::default()).await;
+    let truth = copy.world.truth("/v1/accounts/{account}/persons").unwrap();
+    let parent = truth.iter().filter_map(|one| one.parent.clone()).next_back().unwrap();
+    let path = format!("/v1/accounts/{parent}/persons");
+    copy.sim.set_faults(FaultScript::new().always(&path, Fault::status(403)));
+    copy.cycle().await;
+    let differences = compared::differences(&copy.warehouse, &*copy.world);
+    assert!(
+        !differences.is_empty() && differences.iter().all(|one| one.contains(&parent)),
+        "{differences:?}"
+    );
+}
