@@ -118,7 +118,7 @@ pub struct Feed {
     pub since: Option<i64>,
     /// The first copy ran meanwhile: an event that is stored may still have to be applied.
     pub catching_up: bool,
-    /// The second, by Stripe's clock, at which the feed was last read to its end; none while Stripe refuses it.
+    /// The second, by Stripe's clock, at which the feed was last read to its end.
     #[serde(default)]
     pub read_at: Option<i64>,
 }
@@ -129,9 +129,9 @@ pub(crate) const KEPT: i64 = 30 * DAY;
 
 impl Feed {
     /// Whether events may have been dropped by Stripe before they were read, when it is `now` there; a day early, to be
-    /// sure. A feed that was refused until now was never read.
+    /// sure.
     pub(crate) fn has_gap(&self, now: Option<i64>) -> bool {
-        now.is_some_and(|now| self.read_at.is_none_or(|read| now - read > KEPT - DAY))
+        self.read_at.zip(now).is_some_and(|(read, now)| now - read > KEPT - DAY)
     }
 }
 

@@ -350,7 +350,7 @@ impl World for Account {
             object.shown <= state.now
                 && scan.created_gte.is_none_or(|second| object.created >= second)
                 && scan.created_lt.is_none_or(|second| object.created < second)
-                && scan.filters.iter().all(|filter| fits(object, filter))
+                && scan.filters.iter().chain(&scan.parent).all(|filter| fits(object, filter))
                 && !(scan.hide_canceled && object.value["status"] == "canceled")
                 && !(hides_inactive && scan.kind == "price" && object.value["active"] == false)
         });

@@ -9,7 +9,7 @@ use warehouse::{Memory, SchemaName};
 
 use crate::{
     account::Account,
-    objects::{KINDS, Kind, kind_named},
+    objects::{KINDS, Kind},
 };
 
 /// What is compared.
@@ -17,6 +17,8 @@ use crate::{
 pub(crate) enum Kinds {
     /// What events tell all of, and the events themselves.
     Told,
+    /// What one list shows all of.
+    Walked,
     All,
 }
 
@@ -32,7 +34,11 @@ pub(crate) fn schema() -> SchemaName {
 
 /// The first difference, in words.
 pub(crate) fn compare(account: &Account, warehouse: &Memory, kinds: Kinds) -> Result<(), String> {
-    let compared = KINDS.iter().filter(|kind| kind.told || kinds == Kinds::All);
+    let compared = KINDS.iter().filter(|kind| match kinds {
+        Kinds::Told => kind.told,
+        Kinds::Walked => catalog::by_object(kind.name).unwrap().also.is_none(),
+        Kinds::All => true,
+    });
     for kind in compared.map(|kind| kind.name).chain(["event"]) {
         compare_kind(account, warehouse, kind).map_err(|difference| format!("{kind} {difference}"))?;
     }
@@ -144,20 +150,15 @@ fn marks(rows: &RecordBatch) -> BooleanArray {
     rows.column_by_name("_deleted").unwrap().as_boolean().clone()
 }
 
-/// `has_more` of a nested list tells of the page it came in, not of the object. A list that has no table is kept as the
-/// object shows it, with its first ten.
+/// `has_more` of a nested list tells of the page it came in, not of the object. Lists that an object shows only when it
+/// is asked to expand them are empty in this account.
 fn uncut(resource: &Resource, mut object: Value) -> Value {
-    let shown = kind_named(resource.table.object).and_then(|kind| Some(kind.nested.as_ref()?.property));
-    if let Some(property) =
-        shown.filter(|property| resource.children.iter().all(|child| child.property != *property))
-        && let Some(list) = object.get_mut(property).and_then(Value::as_object_mut)
-    {
-        list.remove("has_more");
-        list["data"].as_array_mut().unwrap().truncate(10);
-    }
     for child in &resource.children {
-        if let Some(list) = object.get_mut(child.property).and_then(Value::as_object_mut) {
-            list.remove("has_more");
+        let Some(list) = object.get_mut(child.property).and_then(Value::as_object_mut) else { continue };
+        list.remove("has_more");
+        let expanded = resource.expand.contains(&child.property);
+        if expanded && list["data"].as_array().is_some_and(Vec::is_empty) {
+            object.as_object_mut().unwrap().remove(child.property);
         }
     }
     object

@@ -40,7 +40,7 @@ fn whatever_happens_nothing_is_lost_doubled_or_stale() {
 
 #[test]
 fn a_schedule_replays() {
-    for seed in 0..5 {
+    for seed in 0..8 {
         let schedule = Schedule::of(seed);
         let happened = || play(&schedule, None).map_err(|failure| failure.journal);
         assert_eq!(happened(), happened(), "seed {seed}");

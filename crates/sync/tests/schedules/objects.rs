@@ -57,12 +57,7 @@ pub(crate) static KINDS: [Kind; 17] = [
 ];
 
 pub(crate) fn kind_of(name: &str) -> &'static Kind {
-    kind_named(name).unwrap()
-}
-
-/// None for events, which are a kind of their own.
-pub(crate) fn kind_named(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    KINDS.iter().find(|kind| kind.name == name).unwrap()
 }
 
 /// An id of a kind. People choose those of coupons and plans themselves.
@@ -97,6 +92,7 @@ pub(crate) fn born(kind: &Kind, birth: Birth<'_>, dice: &mut Dice) -> Value {
         "customer" => set("email", json!("ä@example.com")),
         "price" | "plan" | "product" => set("active", json!(true)),
         "subscription" => set("status", json!("active")),
+        "payment_intent" => set("amount_details", Value::Null),
         "charge" => {
             set("disputed", json!(false));
             set("amount_refunded", json!(0));

@@ -34,8 +34,10 @@ use crate::{
 const ENDLESS: u64 = 5_000;
 /// Until then everything that there is shows in lists.
 const ALL_SHOWN: i64 = 200;
-/// Until then everything that no event tells of is walked again.
+/// Until then every list that no event tells of is walked again.
 const ALL_WALKED: i64 = 9 * 86_400;
+/// Until then every parent is asked again for what is listed parent by parent; the feed is read before it has a gap.
+const ALL_ASKED: i64 = 20 * 86_400;
 
 /// A schedule that did not end well.
 #[derive(Debug)]
@@ -100,7 +102,8 @@ impl<'a> Playing<'a> {
             }
         }
         self.settle("the next cycle", ALL_SHOWN, Kinds::Told).await?;
-        self.settle("the next walks", ALL_WALKED, Kinds::All).await
+        self.settle("the next walks", ALL_WALKED, Kinds::Walked).await?;
+        self.settle("the next rounds", ALL_ASKED, Kinds::All).await
     }
 
     /// A cycle without faults, after which what is to be compared must be equal.

@@ -12,7 +12,7 @@ use arrow_array::{
 use catalog::Table;
 use tokio::sync::Notify;
 use warehouse::{
-    Applied, Batch, Change, Checkpoint, Memory, SchemaName, Untouched, Warehouse, WarehouseError, Write,
+    Applied, Batch, Change, Checkpoint, Ids, Memory, SchemaName, Warehouse, WarehouseError, Write,
 };
 
 use crate::dice::Dice;
@@ -210,13 +210,13 @@ impl Warehouse for Struck {
         self.memory.stale(schema, table, ids, since_micros).await
     }
 
-    async fn untouched(
+    async fn ids(
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        asked: Untouched,
+        asked: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
-        self.memory.untouched(schema, table, asked).await
+        self.memory.ids(schema, table, asked).await
     }
 
     async fn newest(
@@ -245,13 +245,14 @@ async fn wait(milliseconds: u64) {
 /// The same, but whoever is in it is added to those who are there.
 fn only_more_children(batch: Batch) -> Batch {
     let keep = |write: Write| match write.change {
-        Change::ReplaceChildren { rows, .. } => Write { change: Change::Merge(rows), ..write },
+        Change::ReplaceChildren { rows, .. } => Some(Write { change: Change::Merge(rows), ..write }),
+        Change::EndSets(_) => None,
         Change::Insert(_)
         | Change::Merge(_)
         | Change::MarkDeleted { .. }
-        | Change::MarkChildrenDeleted { .. } => write,
+        | Change::MarkChildrenDeleted { .. } => Some(write),
     };
-    Batch { writes: batch.writes.into_iter().map(keep).collect(), ..batch }
+    Batch { writes: batch.writes.into_iter().filter_map(keep).collect(), ..batch }
 }
 
 /// The same, but older than anything.
@@ -259,6 +260,7 @@ fn oldest(batch: Batch) -> Batch {
     let old = |write: Write| match write.change {
         Change::Merge(rows) => Write { change: Change::Merge(with_age(&rows, |_| 0)), ..write },
         Change::Insert(_)
+        | Change::EndSets(_)
         | Change::ReplaceChildren { .. }
         | Change::MarkDeleted { .. }
         | Change::MarkChildrenDeleted { .. } => write,
@@ -272,7 +274,7 @@ async fn aged(batch: Batch, memory: &Memory) -> Result<Batch, WarehouseError> {
     for write in batch.writes {
         let newest = memory.newest(&batch.schema, write.table).await?.unwrap_or(i64::MIN);
         let change = match write.change {
-            Change::Insert(rows) => Change::Insert(rows),
+            same @ (Change::Insert(_) | Change::EndSets(_)) => same,
             Change::Merge(rows) => Change::Merge(with_age(&rows, |own| own.max(newest))),
             Change::ReplaceChildren { parents, rows } => {
                 Change::ReplaceChildren { parents, rows: with_age(&rows, |own| own.max(newest)) }

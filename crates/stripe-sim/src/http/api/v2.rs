@@ -27,7 +27,7 @@ impl Call<'_> {
         known.extend(list.filters.iter().chain(&list.paging).map(String::as_str));
         self.params.only(&known)?;
         let parent = self.parent(route)?;
-        let Paging { limit, .. } = self.params.paging(20)?;
+        let Paging { limit, .. } = self.paging(20)?;
         let mut scan = Scan {
             list: list.path.clone(),
             kind: list.kind().to_owned(),
