@@ -151,7 +151,12 @@ impl StripeError {
 
     /// What a status and body say. `should_retry` and `after` are from the headers.
     pub(crate) fn from_answer(status: u16, body: &[u8], headers: &Headers) -> Self {
-        let Problem { code, message, param } = Problem::read(body);
+        let Problem { code, message, param } = match Problem::read(body) {
+            Ok(problem) => problem,
+            // A refusal that was cut on its way says nothing about what it refuses, but 429 says enough.
+            Err(_) if status != 429 => return Self::Server { status, should_retry: headers.should_retry },
+            Err(_) => Problem::default(),
+        };
         let message = message.unwrap_or_else(|| format!("status {status}"));
         let locked = code.as_deref() == Some("lock_timeout");
         match status {
@@ -219,10 +224,17 @@ struct Problem {
 }
 
 impl Problem {
-    fn read(body: &[u8]) -> Self {
-        let problem =
-            serde_json::from_slice::<Wrapped>(body).map(|wrapped| wrapped.error).unwrap_or_default();
-        Self { message: problem.message.map(|message| redacted(&message)), ..problem }
+    /// What the body says, be it nothing that Stripe documents.
+    ///
+    /// # Errors
+    /// When it is no JSON, or ends too early.
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let problem = match serde_json::from_slice::<Wrapped>(body) {
+            Ok(wrapped) => wrapped.error,
+            Err(error) if error.is_data() => Self::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { message: problem.message.map(|message| redacted(&message)), ..problem })
     }
 }
 
@@ -254,6 +266,15 @@ mod tests {
         let no = Headers { should_retry: Some(false), ..Headers::default() };
         assert_eq!(error(429, lock, &no).retry(), Retry::Never);
         assert_eq!(error(409, lock, &no).retry(), Retry::Never);
+    }
+
+    #[test]
+    fn trap_23_a_refusal_that_was_cut_says_nothing_about_what_it_refuses() {
+        for status in [400, 401, 403, 404] {
+            let cut = error(status, r#"{"error":{"message":"No such coupon"#, &Headers::default());
+            assert_eq!((cut.retry(), cut.is_unavailable(), cut.is_missing()), (Retry::Backoff, false, false));
+        }
+        assert!(matches!(error(429, "Too", &Headers::default()), StripeError::RateLimited { .. }));
     }
 
     #[test]

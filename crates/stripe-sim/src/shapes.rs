@@ -185,6 +185,33 @@ impl Facts {
         }
     }
 
+    /// The parts within a part of a kind that lead to a list of its own, and the list's name: of `computed`, `upfront` and
+    /// `line_items`.
+    pub(crate) fn inner_list<'a>(
+        &'static self,
+        kind: &str,
+        part: &'a Property,
+    ) -> Option<(Vec<&'a Property>, &'a str)> {
+        fn within<'a>(
+            facts: &'static Facts,
+            kind: &str,
+            path: &str,
+            part: &'a Property,
+        ) -> Option<(Vec<&'a Property>, &'a str)> {
+            let Type::Record(properties) = &part.kind else { return None };
+            properties.iter().find_map(|property| {
+                let path = format!("{path}.{}", property.name);
+                if facts.nested(kind, &path).is_some() {
+                    return Some((Vec::new(), property.name.as_str()));
+                }
+                let (mut parts, list) = within(facts, kind, &path, property)?;
+                parts.insert(0, property);
+                Some((parts, list))
+            })
+        }
+        within(self, kind, &part.name, part)
+    }
+
     /// The list that a nested list of the kind shows the beginning of, and how it names the kind's object.
     pub(crate) fn nested(&'static self, kind: &str, path: &str) -> Option<(&'static List, &'static str)> {
         let Type::List(kinds) = &self.property(kind, path)?.kind else { return None };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt};
-use warehouse::{Age, Batch, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
+use warehouse::{Age, Batch, Belonging, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
 
 use crate::{
     Feed, Slice, SyncError, TableState, Walks,
@@ -141,13 +141,13 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 
     /// After a walk over the list, or what was created from a second on, that began at `since`: reads again what it did
-    /// not meet, which is gone or hidden; only what has nothing in the column `without`, if that is given.
+    /// not meet, which is gone or hidden.
     pub(crate) async fn reread_untouched(
         &self,
         resource: &'static Resource,
         since_micros: i64,
         created_from: Option<i64>,
-        without: Option<&'static str>,
+        belonging: Belonging,
     ) -> Result<u64, SyncError> {
         let created_from = resource.list.created.zip(created_from);
         let (mut again, mut after) = (Again::default(), String::new());
@@ -156,7 +156,7 @@ impl<W: Warehouse> Changes<'_, W> {
             let asked = Ids {
                 age: Age::Before(since_micros),
                 created_from,
-                without,
+                belonging,
                 prefix: "",
                 after,
                 most: TOGETHER,

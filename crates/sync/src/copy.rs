@@ -8,7 +8,7 @@ use std::{
 use catalog::{Decoded, Decoder, List, Paging, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
-use warehouse::{Batch, Warehouse};
+use warehouse::{Batch, Belonging, Warehouse};
 
 use crate::{
     Began, Slice, SyncError, TableState, Walks,
@@ -143,6 +143,7 @@ impl<W: Warehouse> Copy<'_, W> {
                 break;
             }
             tokio::select! {
+                biased; // what comes first is decided, so that a schedule can be played again
                 Some(walked) = walking.next() => match walked {
                     Ok(walked) => {
                         frontier = frontier.or(walked.frontier);
@@ -221,9 +222,10 @@ impl<W: Warehouse> Copy<'_, W> {
             // Events that the walk did not meet are too old for Stripe to keep, not gone.
             Walk::Again { began, from, .. } if !is_feed(table) => {
                 // What belongs to a parent is that one's to show (see `rounds`).
-                let parent =
-                    self.resource.also.and_then(|also| also.parent).map(|parent| parent.place.name());
-                self.changes.reread_untouched(self.resource, began.as_of_micros, from, parent).await?;
+                let parent = self.resource.also.and_then(|also| also.parent);
+                let belonging =
+                    parent.map_or(Belonging::Any, |parent| Belonging::Nowhere(parent.place.name()));
+                self.changes.reread_untouched(self.resource, began.as_of_micros, from, belonging).await?;
             }
             Walk::Again { .. } => {}
             Walk::First { .. } => self.seal().await?,

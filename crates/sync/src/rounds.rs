@@ -10,7 +10,7 @@ use catalog::{List, Parent, Resource};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use warehouse::{Age, Batch, Ids, Warehouse};
+use warehouse::{Age, Batch, Belonging, Ids, Warehouse};
 
 use crate::{
     Began, SyncError, TableReport, TableState, Walks,
@@ -202,7 +202,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         let Some(table) = table(around.parent.table) else { return Ok(Vec::new()) };
         let age = round.since_micros.map_or(Age::Any, Age::Since);
         let (prefix, after) = (around.parent.ids, round.after.clone());
-        let asked = Ids { age, created_from: None, without: None, prefix, after, most };
+        let asked = Ids { age, created_from: None, belonging: Belonging::Any, prefix, after, most };
         Ok(self.changes.warehouse.ids(self.changes.schema, table, asked).await?)
     }
 
@@ -225,10 +225,11 @@ impl<W: Warehouse> Rounds<'_, W> {
         round: &mut Round,
         answered: &Answered,
     ) -> Result<TableState, SyncError> {
-        let whole = round.since_micros.is_none();
-        if whole && !around.resource.is_apart() {
-            // What neither list showed is gone, or no parent's any more.
-            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None, None).await?;
+        let whole_again = round.since_micros.is_none() && round.was_whole();
+        if whole_again && !around.resource.is_apart() {
+            // What no parent showed is gone, or no parent's any more.
+            let belonging = Belonging::To(around.parent.place.name());
+            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None, belonging).await?;
         }
         round.ended();
         let mut batch = Batch::of(self.changes.schema);

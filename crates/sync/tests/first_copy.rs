@@ -61,9 +61,11 @@ fn engine(running: &Running, warehouse: &Arc<Memory>, width: usize) -> Engine<Me
 
 /// Each object of a table by id, as its row turns back into it.
 fn copied(warehouse: &Memory, object: &str) -> BTreeMap<String, Value> {
-    let table = catalog::by_object(object).unwrap().table;
+    let resource = catalog::by_object(object).unwrap();
+    let table = resource.table;
     let rows = warehouse.rows(&support::schema(), table);
-    let objects = (0..rows.num_rows()).map(|row| Value::Object(catalog::encode(table, &rows, row).unwrap()));
+    let object = |row| support::unasked(resource, Value::Object(catalog::encode(table, &rows, row).unwrap()));
+    let objects = (0..rows.num_rows()).map(object);
     let by_id: BTreeMap<String, Value> =
         objects.map(|object| (object["id"].as_str().unwrap().to_owned(), object)).collect();
     assert_eq!(by_id.len(), rows.num_rows(), "an id is there twice");
@@ -77,6 +79,8 @@ fn truth(world: &Bulk, kind: &str) -> BTreeMap<String, Value> {
         Rendered::Value(value) => (*value).clone(),
         Rendered::Raw(text) => serde_json::from_str(&text).unwrap(),
     });
+    let resource = catalog::by_object(kind).unwrap();
+    let objects = objects.map(|object| support::unasked(resource, object));
     objects.map(|object: Value| (object["id"].as_str().unwrap().to_owned(), object)).collect()
 }
 

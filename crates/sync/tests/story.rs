@@ -142,7 +142,8 @@ impl Copy {
 }
 
 /// `has_more` of a nested list tells of the page it came in, not of the object. A list inside an event shows ten.
-fn uncut(resource: &catalog::Resource, mut object: Value) -> Value {
+fn uncut(resource: &catalog::Resource, object: Value) -> Value {
+    let mut object = support::unasked(resource, object);
     for child in &resource.children {
         if let Some(list) = object[child.property].as_object_mut() {
             list.remove("has_more");

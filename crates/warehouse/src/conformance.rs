@@ -12,7 +12,7 @@ use catalog::Table;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Age, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write};
+use crate::{Age, Belonging, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write};
 
 /// A warehouse under test.
 pub(crate) trait Subject {
@@ -369,7 +369,7 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
         asked(Ids {
             age: Age::Before(20),
             created_from,
-            without: None,
+            belonging: Belonging::Any,
             prefix: "",
             after: after.to_owned(),
             most,
@@ -378,11 +378,11 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     assert_eq!(before(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
     assert_eq!(before(None, "a", 1).await, ["d"]);
     let any =
-        Ids { age: Age::Any, created_from: None, without: None, prefix: "", after: String::new(), most: 10 };
+        Ids { age: Age::Any, created_from: None, belonging: Belonging::Any, prefix: "", after: String::new(), most: 10 };
     assert_eq!(asked(any.clone()).await, ["a", "b", "d", "e"]);
     assert_eq!(asked(Ids { age: Age::Since(19), ..any.clone() }).await, ["b", "e"]);
-    assert_eq!(asked(Ids { without: Some("balance"), ..any.clone() }).await, [""; 0]);
-    assert_eq!(asked(Ids { without: Some("name"), ..any.clone() }).await.len(), 4);
+    assert_eq!(asked(Ids { belonging: Belonging::Nowhere("balance"), ..any.clone() }).await, [""; 0]);
+    assert_eq!(asked(Ids { belonging: Belonging::To("balance"), ..any.clone() }).await.len(), 4);
     assert_eq!(asked(Ids { prefix: "d", ..any }).await, ["d"]);
     let dated = |id, created: i64| {
         let mut row = row(id, 10);

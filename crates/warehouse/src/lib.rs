@@ -31,14 +31,25 @@ pub struct Ids {
     pub age: Age,
     /// By this column they were created in this second or later; none for all, also those that do not say when.
     pub created_from: Option<(&'static str, i64)>,
-    /// In this column they have nothing; none for all.
-    pub without: Option<&'static str>,
+    /// Whether they belong to something.
+    pub belonging: Belonging,
     /// Their ids begin so.
     pub prefix: &'static str,
     /// Their ids come after this one.
     pub after: String,
     /// Not more than so many, the first.
     pub most: usize,
+}
+
+/// Whether rows belong to something that a column names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belonging {
+    /// It does not matter.
+    Any,
+    /// This column names something.
+    To(&'static str),
+    /// This column names nothing.
+    Nowhere(&'static str),
 }
 
 /// How old the state is that a row shows: its `_as_of`, in microseconds.

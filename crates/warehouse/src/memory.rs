@@ -13,7 +13,7 @@ use catalog::{Reject, Table};
 
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
 use crate::{
-    Age, Applied, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write,
+    Age, Applied, Belonging, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write,
 };
 
 /// Holds rows as the slices of record batches they came in. A clone is the same warehouse.
@@ -114,7 +114,7 @@ impl Warehouse for Memory {
         &self,
         schema: &SchemaName,
         table: &'static Table,
-        Ids { age, created_from, without, prefix, after, most }: Ids,
+        Ids { age, created_from, belonging, prefix, after, most }: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
         let mut state = self.lock();
         let within = |row: &Row| created_from.is_none_or(|(column, from)| second(row, column) >= Some(from));
@@ -123,11 +123,13 @@ impl Warehouse for Memory {
             Age::Before(micros) => row.as_of < micros,
             Age::Since(micros) => row.as_of >= micros,
         };
-        let bare = |row: &Row| {
-            let value = |column| row.slice.column_by_name(column).is_none_or(|column| column.is_null(0));
-            without.is_none_or(value)
+        let empty = |row: &Row, column| row.slice.column_by_name(column).is_none_or(|column| column.is_null(0));
+        let belongs = |row: &Row| match belonging {
+            Belonging::Any => true,
+            Belonging::To(column) => !empty(row, column),
+            Belonging::Nowhere(column) => empty(row, column),
         };
-        let asked = |row: &Row| shown(row) && !is_tombstone(row) && within(row) && bare(row);
+        let asked = |row: &Row| shown(row) && !is_tombstone(row) && within(row) && belongs(row);
         let held = state.table(schema, table)?.iter();
         let named =
             held.filter(|(id, rows)| **id > after && id.starts_with(prefix) && rows.iter().any(asked));

@@ -50,6 +50,7 @@ impl Painter<'_> {
         }
         members.insert("object".to_owned(), json!(own.kind));
         leave_out_lists(&mut members, own);
+        self.leave_out_inner_lists(&mut members, own, depth);
         match FACTS.properties(own.kind).iter().find(|property| property.name == "created").map(|it| &it.kind)
         {
             Some(Type::Instant) => members.insert("created".to_owned(), json!(instant(own.created))),
@@ -57,6 +58,28 @@ impl Painter<'_> {
             None => None,
         };
         Value::Object(members)
+    }
+
+    /// The same for lists within parts of the object, which are there: whoever asks for the lists finds them.
+    fn leave_out_inner_lists(&mut self, members: &mut Map<String, Value>, own: Own<'_>, depth: u32) {
+        for property in FACTS.properties(own.kind) {
+            let Some((inner, list)) = FACTS.inner_list(own.kind, property) else { continue };
+            let part = members.entry(property.name.clone()).or_insert(Value::Null);
+            if !part.is_object() {
+                *part = self.value(property, own.kind, depth);
+            }
+            for name in inner {
+                let Type::Record(properties) = &name.kind else { continue };
+                let Some(within) = part.as_object_mut() else { return };
+                if within.get(&name.name).is_none_or(|value| !value.is_object()) {
+                    let painted = Value::Object(self.record(properties, own.kind, depth + 1));
+                    within.insert(name.name.clone(), painted);
+                }
+                let Some(next) = within.get_mut(&name.name) else { return };
+                take_out(next, list);
+            }
+            take_out(part, list);
+        }
     }
 
     fn record(&mut self, properties: &[Property], kind: &str, depth: u32) -> Map<String, Value> {
@@ -214,6 +237,12 @@ impl Painter<'_> {
             members.insert(key.to_owned(), value);
         }
         Value::Object(members)
+    }
+}
+
+fn take_out(part: &mut Value, name: &str) {
+    if let Some(part) = part.as_object_mut() {
+        part.remove(name);
     }
 }
 

@@ -136,7 +136,7 @@ impl Call<'_> {
         }
         self.params.only(&known)?;
         self.require_params(list)?;
-        let paging = self.paging(list)?;
+        let paging = if list.is_whole() { self.params.paging(usize::MAX)? } else { self.paging(10)? };
         let parent = self.parent(route)?;
         if let Some(members) = parent.as_ref().and_then(|parent| parent.members(list)) {
             return self.members(members, &paging);
@@ -152,10 +152,10 @@ impl Call<'_> {
         if list.kind() == "event" { self.events(scan, &paging) } else { self.page(scan, &paging, None) }
     }
 
-    fn paging(&self, list: &List) -> Result<Paging, ApiError> {
-        let most = if list.is_whole() { usize::MAX } else { self.sim.inner.options.page };
-        let paging = self.params.paging(if list.is_whole() { most } else { 10 })?;
-        Ok(Paging { limit: paging.limit.min(most), ..paging })
+    /// A page is no larger than the simulator's are.
+    fn paging(&self, unasked: usize) -> Result<Paging, ApiError> {
+        let paging = self.params.paging(unasked)?;
+        Ok(Paging { limit: paging.limit.min(self.sim.inner.options.page), ..paging })
     }
 
     fn require_params(&self, list: &List) -> Result<(), ApiError> {

@@ -165,12 +165,9 @@ impl Copied {
         let gone = rows.column_by_name("_deleted").unwrap();
         let gone = arrow_array::cast::AsArray::as_boolean(gone.as_ref()).clone();
         let row = |row| {
-            let mut object = catalog::encode(table, &rows, row).unwrap();
-            // What was shown because the engine asked for it.
-            for name in catalog::resource(table.name).map(|resource| &resource.expand).into_iter().flatten() {
-                object.remove(*name);
-            }
-            let object = Value::Object(object);
+            let object = Value::Object(catalog::encode(table, &rows, row).unwrap());
+            let resource = catalog::resource(table.name);
+            let object = resource.map_or(object.clone(), |resource| support::unasked(resource, object));
             (object["id"].as_str().unwrap().to_owned(), (object, gone.value(row)))
         };
         (0..rows.num_rows()).map(row).collect()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{cast::AsArray, types::Int64Type};
-use catalog::{Child, List, Resource, Shown, Table};
+use catalog::{Child, List, Resource, Table};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use stripe_api::Clock;
@@ -150,15 +150,11 @@ fn rows(warehouse: &Memory, table: &'static Table) -> Vec<(String, i64, Row)> {
 }
 
 /// `has_more` tells of the page it came in, not of the object; what was shown on request is compared by itself.
-fn uncut(resource: &Resource, mut object: Value) -> Value {
-    for Child { property, list, .. } in &resource.children {
+fn uncut(resource: &Resource, object: Value) -> Value {
+    let mut object = support::unasked(resource, object);
+    for Child { property, .. } in &resource.children {
         let pointer = format!("/{}", property.replace('.', "/"));
-        if matches!(list.parent.unwrap().shown, Shown::Expanded(_)) {
-            let (outer, name) = pointer.rsplit_once('/').unwrap();
-            if let Some(outer) = object.pointer_mut(outer).and_then(Value::as_object_mut) {
-                outer.remove(name);
-            }
-        } else if let Some(list) = object.pointer_mut(&pointer).and_then(Value::as_object_mut) {
+        if let Some(list) = object.pointer_mut(&pointer).and_then(Value::as_object_mut) {
             list.remove("has_more");
             list.insert("object".to_owned(), "whole list".into());
         }

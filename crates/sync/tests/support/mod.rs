@@ -52,3 +52,15 @@ pub(crate) fn stripe(address: &str, clock: Arc<dyn Clock>, retry: RetryPolicy) -
 pub(crate) fn schema() -> SchemaName {
     "stripe".parse().unwrap()
 }
+
+/// An object as Stripe shows it when it is not asked to expand anything.
+pub(crate) fn unasked(resource: &catalog::Resource, mut object: serde_json::Value) -> serde_json::Value {
+    for property in &resource.expand {
+        let pointer = format!("/{}", property.replace('.', "/"));
+        let (outer, name) = pointer.rsplit_once('/').unwrap_or_default();
+        if let Some(outer) = object.pointer_mut(outer).and_then(serde_json::Value::as_object_mut) {
+            outer.remove(name);
+        }
+    }
+    object
+}

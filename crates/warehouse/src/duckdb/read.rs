@@ -5,7 +5,7 @@ use catalog::Table;
 
 use super::sql;
 use crate::rows::{AS_OF, DELETED, ID};
-use crate::{Age, Checkpoint, Ids, SchemaName, WarehouseError};
+use crate::{Age, Belonging, Checkpoint, Ids, SchemaName, WarehouseError};
 
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
@@ -73,23 +73,26 @@ pub(super) fn ids(
     connection: &Connection,
     schema: &SchemaName,
     table: &Table,
-    Ids { age, created_from, without, prefix, after, most }: &Ids,
+    Ids { age, created_from, belonging, prefix, after, most }: &Ids,
 ) -> Result<Vec<String>, WarehouseError> {
     let within = created_from.map(|(column, from)| {
         format!("AND {} >= make_timestamp({})", sql::quoted(column), from.saturating_mul(1_000_000))
     });
-    let without = without.map(|column| format!("AND {} IS NULL", sql::quoted(column)));
+    let belonging = match belonging {
+        Belonging::Any => String::new(),
+        Belonging::To(column) => format!("AND {} IS NOT NULL", sql::quoted(column)),
+        Belonging::Nowhere(column) => format!("AND {} IS NULL", sql::quoted(column)),
+    };
     let shown = match age {
         Age::Any => String::new(),
         Age::Before(micros) => format!("AND {AS_OF} < make_timestamp({micros})"),
         Age::Since(micros) => format!("AND {AS_OF} >= make_timestamp({micros})"),
     };
     let text = format!(
-        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND starts_with({ID}, ?) AND NOT {DELETED} {shown} {} {}
+        "SELECT DISTINCT {ID} FROM {} WHERE {ID} > ? AND starts_with({ID}, ?) AND NOT {DELETED} {shown} {belonging} {}
             ORDER BY 1 LIMIT {most}",
         sql::name(schema, table),
-        within.unwrap_or_default(),
-        without.unwrap_or_default()
+        within.unwrap_or_default()
     );
     texts(connection, &text, params![after, prefix])
         .map_err(|source| WarehouseError::failed(format!("look for rows of {}", table.name), source))
