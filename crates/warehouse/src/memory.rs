@@ -63,10 +63,12 @@ impl Warehouse for Memory {
 
     async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
         let mut state = self.lock();
-        // All or nothing: the changes are made to a copy, which shares the rows themselves.
-        let mut next = state.clone();
+        // All or nothing: the changes are made to a copy, which shares the rows themselves. Checkpoints cannot fail.
+        let (tables, rejects) = (state.tables.clone(), state.rejects.clone());
+        let mut next = State { tables, rejects, ..State::default() };
         let rows = next.apply(&batch)?;
-        *state = next;
+        (state.tables, state.rejects) = (next.tables, next.rejects);
+        state.keep(&batch.schema, batch.checkpoints);
         Ok(Applied { rows })
     }
 
@@ -209,14 +211,17 @@ impl State {
             self.rejects.retain(|(schema, old)| *schema != batch.schema || !same_place(old, reject));
             self.rejects.push((batch.schema.clone(), reject.clone()));
         }
-        for Checkpoint { key, value } in &batch.checkpoints {
-            let key = (batch.schema.clone(), key.clone());
+        Ok(rows)
+    }
+
+    fn keep(&mut self, schema: &SchemaName, checkpoints: Vec<Checkpoint>) {
+        for Checkpoint { key, value } in checkpoints {
+            let key = (schema.clone(), key);
             match value {
-                Some(value) => drop(self.checkpoints.insert(key, value.clone())),
+                Some(value) => drop(self.checkpoints.insert(key, value)),
                 None => drop(self.checkpoints.remove(&key)),
             }
         }
-        Ok(rows)
     }
 
     fn write(&mut self, schema: &SchemaName, write: &Write) -> Result<u64, WarehouseError> {
