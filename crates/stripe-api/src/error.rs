@@ -154,7 +154,9 @@ impl StripeError {
         let Problem { code, message, param } = match Problem::read(body) {
             Ok(problem) => problem,
             // A refusal that was cut on its way says nothing about what it refuses, but 429 says enough.
-            Err(_) if status != 429 => return Self::Server { status, should_retry: headers.should_retry },
+            Err(_) if (400..500).contains(&status) && status != 429 => {
+                return Self::Server { status, should_retry: headers.should_retry };
+            }
             Err(_) => Problem::default(),
         };
         let message = message.unwrap_or_else(|| format!("status {status}"));

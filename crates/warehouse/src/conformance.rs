@@ -12,7 +12,9 @@ use catalog::Table;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Age, Belonging, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write};
+use crate::{
+    Age, Batch, Belonging, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write,
+};
 
 /// A warehouse under test.
 pub(crate) trait Subject {
@@ -377,8 +379,14 @@ async fn tells_old_states_from_new(mut subject: impl Subject) {
     };
     assert_eq!(before(None, "", 10).await, ["a", "d", "e"], "neither new ones nor tombstones");
     assert_eq!(before(None, "a", 1).await, ["d"]);
-    let any =
-        Ids { age: Age::Any, created_from: None, belonging: Belonging::Any, prefix: "", after: String::new(), most: 10 };
+    let any = Ids {
+        age: Age::Any,
+        created_from: None,
+        belonging: Belonging::Any,
+        prefix: "",
+        after: String::new(),
+        most: 10,
+    };
     assert_eq!(asked(any.clone()).await, ["a", "b", "d", "e"]);
     assert_eq!(asked(Ids { age: Age::Since(19), ..any.clone() }).await, ["b", "e"]);
     assert_eq!(asked(Ids { belonging: Belonging::Nowhere("balance"), ..any.clone() }).await, [""; 0]);

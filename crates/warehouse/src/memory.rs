@@ -13,7 +13,8 @@ use catalog::{Reject, Table};
 
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
 use crate::{
-    Age, Applied, Belonging, Batch, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError, Write,
+    Age, Applied, Batch, Belonging, Change, Checkpoint, Ended, Ids, SchemaName, Warehouse, WarehouseError,
+    Write,
 };
 
 /// Holds rows as the slices of record batches they came in. A clone is the same warehouse.
@@ -125,7 +126,8 @@ impl Warehouse for Memory {
             Age::Before(micros) => row.as_of < micros,
             Age::Since(micros) => row.as_of >= micros,
         };
-        let empty = |row: &Row, column| row.slice.column_by_name(column).is_none_or(|column| column.is_null(0));
+        let empty =
+            |row: &Row, column| row.slice.column_by_name(column).is_none_or(|column| column.is_null(0));
         let belongs = |row: &Row| match belonging {
             Belonging::Any => true,
             Belonging::To(column) => !empty(row, column),
