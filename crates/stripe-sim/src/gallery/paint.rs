@@ -45,7 +45,7 @@ impl Painter<'_> {
     /// An object of a kind.
     pub(super) fn object(&mut self, own: Own<'_>, depth: u32) -> Value {
         let mut members = self.record(FACTS.properties(own.kind), own.kind, depth);
-        if members.contains_key("id") {
+        if FACTS.properties(own.kind).iter().any(|property| property.name == "id") {
             members.insert("id".to_owned(), json!(own.id));
         }
         members.insert("object".to_owned(), json!(own.kind));
@@ -97,6 +97,10 @@ impl Painter<'_> {
         };
         match (luck < there, luck < there + null) {
             (true, _) => Some(self.value(property, kind, depth)),
+            // What holds an object for each currency is absent rather than null: the SDKs could not read that.
+            (false, true) if matches!(&property.kind, Type::Free(inner) if matches!(**inner, Type::Record(_))) => {
+                None
+            }
             (false, true) => Some(Value::Null),
             (false, false) => None,
         }
@@ -116,6 +120,7 @@ impl Painter<'_> {
             Type::Flag => json!(self.chance.one_in_thousand(500)),
             Type::Number => json!(self.chance.pick(&[0.1, 12.5, 19.6, 100.0, 0.0, 1.175])),
             Type::Decimal => json!(words::decimal(self.chance)),
+            Type::WholeText => json!(words::amount(self.chance).to_string()),
             Type::True => json!(true),
             Type::Any => json!(words::sentence(self.chance)),
             Type::OneOf(values) => json!(self.one_of(values)),

@@ -17,6 +17,8 @@ pub(crate) enum Type {
     Number,
     /// A number in a text.
     Decimal,
+    /// A whole number in a text.
+    WholeText,
     /// Nothing but `true`.
     True,
     Any,
@@ -80,6 +82,7 @@ impl Type {
             ("b", _) => Self::Flag,
             ("f", _) => Self::Number,
             ("d", _) => Self::Decimal,
+            ("n", _) => Self::WholeText,
             ("true", _) => Self::True,
             ("any", _) => Self::Any,
             (_, Some(("e", names))) => Self::OneOf(several(names)),
