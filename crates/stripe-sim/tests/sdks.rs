@@ -1,4 +1,5 @@
 //! Stripe's own SDKs, unmodified, list and retrieve from the simulator: what it serves is not our own fiction.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -239,13 +239,11 @@ impl Rooms {
 /// All kinds, each after those that it embeds, as far as they do not embed each other.
 fn embedding_order() -> Vec<&'static str> {
     fn embedded<'a>(kind: &'a Type, found: &mut Vec<&'a str>) {
-        match kind {
-            Type::Object(kind) => found.push(kind),
-            Type::Array(inner) | Type::Free(inner) => embedded(inner, found),
-            Type::Record(properties) => {
-                properties.iter().for_each(|property| embedded(&property.kind, found))
-            }
-            _ => {}
+        if let Type::Object(kind) = kind {
+            found.push(kind);
+        }
+        for part in kind.parts() {
+            embedded(part, found);
         }
     }
     fn visit(kind: &'static str, seen: &mut BTreeSet<&'static str>, order: &mut Vec<&'static str>) {

@@ -52,15 +52,15 @@ impl Rooms {
         &mut self,
         name: &'static str,
         before: Option<&Value>,
-        object: Value,
+        object: &Value,
         spec: &GallerySpec,
     ) -> Option<String> {
         if name.starts_with("v2.") {
-            return self.tell_thinly(name, &object);
+            return self.tell_thinly(name, object);
         }
         let mut data = json!({ "object": object });
         if let (Value::Object(data), Some(previous)) =
-            (&mut data, before.and_then(|before| previous(before, &object)))
+            (&mut data, before.and_then(|before| previous(before, object)))
         {
             data.insert("previous_attributes".to_owned(), previous);
         }

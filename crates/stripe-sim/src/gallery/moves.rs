@@ -93,7 +93,7 @@ impl Rooms {
         let name = event::ending(&types, "created").or_else(|| event::ending(&types, "opened"));
         let object = self.shown(place, before)?;
         let events = match name {
-            Some(name) => self.tell(name, None, object, spec).into_iter().collect(),
+            Some(name) => self.tell(name, None, &object, spec).into_iter().collect(),
             None => self.tell_parent(place, before, spec),
         };
         self.told(place, before, What::Created, events)
@@ -120,7 +120,7 @@ impl Rooms {
         }
         let mut events: Vec<String> = Vec::new();
         for name in names {
-            events.extend(self.tell(name, Some(&before), object.clone(), spec));
+            events.extend(self.tell(name, Some(&before), &object, spec));
         }
         if types.is_empty() {
             events = self.tell_parent(place, number, spec);
@@ -153,7 +153,7 @@ impl Rooms {
         let summary = self.summary(place, number);
         let object = if detaches { self.shown(place, number)? } else { before };
         let told = name.map(|name| (name, object)).or(summary);
-        let events = told.and_then(|(name, object)| self.tell(name, None, object, spec));
+        let events = told.and_then(|(name, object)| self.tell(name, None, &object, spec));
         self.told(place, number, What::Deleted, events.into_iter().collect())
     }
 
@@ -231,7 +231,7 @@ impl Rooms {
             let list = FACTS.lists_of(&above.kind).next()?;
             Some((event::ending(&event::types(list, &above.kind), "updated")?, self.whole(parent)))
         });
-        told.and_then(|(name, object)| self.tell(name, None, object, spec)).into_iter().collect()
+        told.and_then(|(name, object)| self.tell(name, None, &object, spec)).into_iter().collect()
     }
 
     /// Of a customer's entitlements, all that there are now (trap 16).

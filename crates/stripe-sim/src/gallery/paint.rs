@@ -50,20 +50,18 @@ impl Painter<'_> {
         }
         members.insert("object".to_owned(), json!(own.kind));
         leave_out_lists(&mut members, own);
-        match FACTS.properties(own.kind).iter().find(|property| property.name == "created").map(|it| &it.kind)
-        {
-            Some(Type::Instant) => members.insert("created".to_owned(), json!(instant(own.created))),
-            Some(_) => members.insert("created".to_owned(), json!(own.created)),
-            None => None,
-        };
+        let created = FACTS.properties(own.kind).iter().find(|property| property.name == "created");
+        if let Some(created) = created {
+            let iso = created.kind == Type::Instant;
+            let value = if iso { json!(instant(own.created)) } else { json!(own.created) };
+            members.insert("created".to_owned(), value);
+        }
         Value::Object(members)
     }
 
     fn record(&mut self, properties: &[Property], kind: &str, depth: u32) -> Map<String, Value> {
-        let variants = properties.iter().find_map(|property| match &property.kind {
-            Type::OneOf(values) if property.name == "type" => Some(values.as_slice()),
-            _ => None,
-        });
+        let variants = properties.iter().find(|property| property.name == "type");
+        let variants = variants.and_then(|property| property.kind.values());
         let chosen = variants.map(|values| self.one_of(values));
         let mut members = Map::new();
         for property in properties {
@@ -211,10 +209,8 @@ impl Painter<'_> {
     fn free(&mut self, inner: &Type, kind: &str, depth: u32) -> Value {
         let mut members = Map::new();
         for _ in 0..self.chance.between(0..=3) {
-            let key = match inner {
-                Type::Text | Type::Any => words::key(self.chance),
-                _ => words::currency(self.chance),
-            };
+            let words = matches!(inner, Type::Text | Type::Any);
+            let key = if words { words::key(self.chance) } else { words::currency(self.chance) };
             let value = self.of(inner, "amount", kind, depth);
             members.insert(key.to_owned(), value);
         }
@@ -241,12 +237,7 @@ fn leave_out_lists(members: &mut Map<String, Value>, own: Own<'_>) {
 /// Whether objects of the kind embed no others.
 fn is_flat(kind: &str) -> bool {
     fn flat(kind: &Type) -> bool {
-        match kind {
-            Type::Object(_) | Type::List(_) => false,
-            Type::Array(inner) | Type::Free(inner) => flat(inner),
-            Type::Record(properties) => properties.iter().all(|property| flat(&property.kind)),
-            _ => true,
-        }
+        !matches!(kind, Type::Object(_) | Type::List(_)) && kind.parts().into_iter().all(flat)
     }
     FACTS.properties(kind).iter().all(|property| flat(&property.kind))
 }

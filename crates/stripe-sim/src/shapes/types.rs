@@ -72,6 +72,22 @@ impl TryFrom<Value> for Type {
 }
 
 impl Type {
+    /// The values that it is one of.
+    pub(crate) fn values(&self) -> Option<&[String]> {
+        if let Self::OneOf(values) = self { Some(values) } else { None }
+    }
+
+    /// The types that it is made of.
+    pub(crate) fn parts(&self) -> Vec<&Self> {
+        if let Self::Array(inner) | Self::Free(inner) = self {
+            return vec![inner];
+        }
+        if let Self::Record(properties) = self {
+            return properties.iter().map(|property| &property.kind).collect();
+        }
+        Vec::new()
+    }
+
     fn from_text(text: &str) -> Result<Self, String> {
         let several = |names: &str| names.split('|').map(str::to_owned).collect();
         Ok(match (text, text.split_once(':')) {
