@@ -11,7 +11,7 @@ built := $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))
 tools := $(built)/tools
 DENY := 0.20.2
 
-# The Python that the tests compare the warehouse's file with; tools/setup.sh makes it.
+# The Python that the tests compare the warehouse's file with, and ask the simulator with; tools/setup.sh makes it.
 export TALLYHOUSE_TEST_PYTHON ?= $(built)/python/bin/python
 
 .PHONY: demo build test schedules lint bench setup ui

@@ -23,4 +23,10 @@ if [ "${1:-}" = tests ]; then
     python3 -m venv --clear "$folder" 2>/dev/null >&2 || { install python3-venv "Python's venv (python3-venv)"; python3 -m venv --clear "$folder"; }
     "$TALLYHOUSE_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check "duckdb==2.0.*"
   fi
+  # Stripe's own SDKs, to see that they read the simulator.
+  "$TALLYHOUSE_TEST_PYTHON" -c 'import stripe; assert stripe.VERSION == "16.1.0"' 2>/dev/null ||
+    "$TALLYHOUSE_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check "stripe==16.1.0"
+  sdks=crates/stripe-sim/tests/sdks
+  [ "$sdks/node_modules/.package-lock.json" -nt "$sdks/package-lock.json" ] ||
+    (cd "$sdks" && npm ci --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.package-lock.json)
 fi

@@ -6,6 +6,7 @@
 
 pub mod bulk;
 mod chance;
+mod difference;
 mod filter;
 pub mod gallery;
 mod http;

@@ -5,7 +5,7 @@ mod types;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::types::{Property, Type};
 
@@ -64,7 +64,7 @@ pub(crate) struct List {
 }
 
 /// What the objects of a list belong to.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Parent {
     /// Kind of the parent.
     pub(crate) kind: String,
@@ -76,7 +76,7 @@ pub(crate) struct Parent {
 }
 
 /// Where a request names the parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Place {
     /// `/v1/customers/{customer}/tax_ids`

@@ -31,8 +31,12 @@ pub trait World: Send + Sync {
         NotEnabled::unless_used(path, &["/v1/issuing/", "/v1/treasury/"])
     }
     /// Everything that the list at this path (`/v1/customers/{customer}/tax_ids`) is about, in its order, parent by
-    /// parent: what it hides too. None: there is no such list, or it is told together with its parents.
+    /// parent: what it hides too. None: there is no such list, it is of a
+    /// feature that is not enabled, or it is told together with its parents.
     fn truth(&self, list: &str) -> Option<Vec<Truth>> {
+        if self.not_enabled(list).is_some() {
+            return None;
+        }
         let list = FACTS.list(list).filter(|list| list.parent.is_none())?;
         let scan = Scan { kind: list.kind().to_owned(), ..Scan::default() };
         let found = self.scan(&scan, usize::MAX).unwrap_or_default().into_iter();

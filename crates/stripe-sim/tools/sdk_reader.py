@@ -43,6 +43,7 @@ class Reader:
         """The annotated members of a class; `scopes` are the classes around it."""
         own = [*scopes, cls]
         v2 = ".v2." in module.where
+        texts = {name for name, how in assigned(cls, "_field_encodings").items() if how == "int64_string"}
         shape = {}
         for field, following in zip(cls.body, [*cls.body[1:], None]):
             if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
@@ -52,7 +53,8 @@ class Reader:
             name = wire_name(cls, field.target.id)
             doc = following.value.value if is_text(following) else ""
             optional, annotation = unwrap(field.annotation)
-            shape[name + ("?" if optional else "")] = self.kind_of(module, annotation, own, name, doc, v2)
+            kind = self.kind_of(module, annotation, own, name, doc, v2)
+            shape[name + ("?" if optional else "")] = "n" if field.target.id in texts else kind
         return shape
 
     def kind_of(self, module, node, scopes, name, doc, v2):
@@ -178,11 +180,13 @@ def object_name(cls):
 
 def wire_name(cls, name):
     """What the API calls a member whose name Python could not spell."""
-    for field in cls.body:
-        if isinstance(field, ast.Assign) and getattr(field.targets[0], "id", "") == "_field_remappings":
-            names = ast.literal_eval(field.value)
-            return names.get(name, name)
-    return name.rstrip("_")
+    return assigned(cls, "_field_remappings").get(name, name).rstrip("_")
+
+
+def assigned(cls, name):
+    """A table that the class keeps under this name."""
+    values = [field.value for field in cls.body if isinstance(field, ast.Assign) and getattr(field.targets[0], "id", "") == name]
+    return ast.literal_eval(values[0]) if values else {}
 
 
 def method(cls, name):

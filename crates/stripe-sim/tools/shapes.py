@@ -6,7 +6,8 @@
 
 writes src/shapes.json. This is not the catalogue's generator, on purpose: the simulator shares nothing with what is tested on it.
 
-Types are written `s` text, `i` whole number, `t` Unix time, `z` ISO time, `b` boolean, `f` number, `d` decimal in a text, `true`,
+Types are written `s` text, `i` whole number, `t` Unix time, `z` ISO time, `b` boolean, `f` number, `d` decimal in a text,
+`n` whole number in a text, `true`,
 `e:a|b` one of, `r:kind` reference, `o:kind` a whole object, `l:kind` a list of them, `[type]`, `{"*": type}` for free keys, and
 `{property: type}`. A property with `?` can be null or absent.
 """

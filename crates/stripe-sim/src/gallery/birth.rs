@@ -1,7 +1,7 @@
 //! Fills a gallery: first who is there, so that references resolve, then what each looks like, then what lists hide.
 
 mod ids;
-mod touches;
+pub(super) mod touches;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::world::Standing;
 const AGE: i64 = 2 * 365 * 86_400;
 /// The time before the present in which nothing is created.
 const QUIET: i64 = 12 * 86_400;
+/// The time before the present in which it changes already, and how often.
+const LIVED: i64 = 10 * 86_400;
+const CHANGES: i64 = 360;
 /// Top-level lists of which there are more than a page of the largest size.
 const MANY: [(&str, i64); 8] = [
     ("/v1/customers", 130),
@@ -46,7 +49,18 @@ impl Rooms {
         }
         rooms.learn();
         rooms.show(spec);
+        rooms.live(spec);
         rooms
+    }
+
+    /// Lives through the days before the present.
+    fn live(&mut self, spec: &GallerySpec) {
+        self.now -= LIVED;
+        for _ in 0..CHANGES {
+            self.now += LIVED / CHANGES;
+            self.change(spec);
+        }
+        self.now = spec.now;
     }
 
     /// Objects of top-level lists, or of lists whose parents are there.
@@ -97,7 +111,7 @@ impl Rooms {
     }
 
     /// Who can have children: what some list shows.
-    fn parents(&self, kind: &str) -> Vec<(String, i64)> {
+    pub(super) fn parents(&self, kind: &str) -> Vec<(String, i64)> {
         let shelves =
             self.shelves.iter().filter(|shelf| shelf.list.objects.iter().any(|object| object == kind));
         let entries = shelves.flat_map(|shelf| shelf.entries.iter().enumerate()).filter(|(number, entry)| {
@@ -122,7 +136,7 @@ impl Rooms {
     }
 
     /// An object that does not look like anything yet.
-    fn add(&mut self, place: usize, parent: Option<String>, created: i64) {
+    pub(super) fn add(&mut self, place: usize, parent: Option<String>, created: i64) {
         let Some(list) = self.shelves.get(place).map(|shelf| shelf.list) else { return };
         let Some(id) = self.fresh_id(place, parent.as_deref()) else { return };
         let Some(shelf) = self.shelves.get_mut(place) else { return };
@@ -139,12 +153,12 @@ impl Rooms {
         }
     }
 
-    /// Two customers leave before anything belongs to them; others go on naming them (trap 11).
+    /// Some customers leave before anything belongs to them; others go on naming them (trap 11).
     fn leave_first(&mut self) {
         let Some(shelf) = self.shelves.iter_mut().find(|shelf| shelf.list.path == "/v1/customers") else {
             return;
         };
-        for entry in shelf.entries.iter_mut().skip(20).step_by(50) {
+        for entry in shelf.entries.iter_mut().skip(20).step_by(15) {
             entry.standing = Standing::Deleted;
         }
     }
@@ -177,7 +191,7 @@ impl Rooms {
         self.account = self.painter(Fullness::Full).object(account, 0);
     }
 
-    fn look(&mut self, place: usize, number: usize, spec: &GallerySpec) {
+    pub(super) fn look(&mut self, place: usize, number: usize, spec: &GallerySpec) {
         let fullness = match number {
             0 => Fullness::Full,
             1 => Fullness::Bare,
@@ -225,13 +239,11 @@ impl Rooms {
 /// All kinds, each after those that it embeds, as far as they do not embed each other.
 fn embedding_order() -> Vec<&'static str> {
     fn embedded<'a>(kind: &'a Type, found: &mut Vec<&'a str>) {
-        match kind {
-            Type::Object(kind) => found.push(kind),
-            Type::Array(inner) | Type::Free(inner) => embedded(inner, found),
-            Type::Record(properties) => {
-                properties.iter().for_each(|property| embedded(&property.kind, found))
-            }
-            _ => {}
+        if let Type::Object(kind) = kind {
+            found.push(kind);
+        }
+        for part in kind.parts() {
+            embedded(part, found);
         }
     }
     fn visit(kind: &'static str, seen: &mut BTreeSet<&'static str>, order: &mut Vec<&'static str>) {

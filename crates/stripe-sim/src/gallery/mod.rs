@@ -1,6 +1,8 @@
 //! Some of everything that Stripe lists: a small account that uses every feature there is.
 
 mod birth;
+mod event;
+mod moves;
 mod paint;
 mod rooms;
 mod shelf;
@@ -12,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 
+pub use self::moves::{Change, What};
 use self::rooms::Rooms;
 use crate::world::{Found, NotEnabled, Rendered, Scan, Truth, World};
 
@@ -29,12 +32,24 @@ pub struct GallerySpec {
     pub not_enabled: Vec<(String, u16)>,
     /// Whether `prices` and `tax_rates` list inactive ones only when asked for them: sources disagree (trap 10).
     pub hide_inactive: bool,
+    /// How many events in a thousand are rendered in an older API version.
+    pub old_events_per_mille: u32,
+    /// Seconds from one change to the next as the clock moves; 0: nothing changes but by [`Gallery::change`].
+    pub change_every: i64,
 }
 
 impl Default for GallerySpec {
-    /// 2026-11-01, in test mode, with every feature.
+    /// 2026-11-01, in test mode, with every feature, a tenth of its events old, and still.
     fn default() -> Self {
-        Self { seed: 1, now: 1_793_491_200, livemode: false, not_enabled: Vec::new(), hide_inactive: true }
+        Self {
+            seed: 1,
+            now: 1_793_491_200,
+            livemode: false,
+            not_enabled: Vec::new(),
+            hide_inactive: true,
+            old_events_per_mille: 100,
+            change_every: 0,
+        }
     }
 }
 
@@ -44,6 +59,7 @@ impl Default for GallerySpec {
 /// none or three decimals, texts are of any language, a few objects have properties that the SDK does not know. The first
 /// of each list has everything it can have, the second nothing that it need not. Where a kind refers to another that can
 /// be listed, the reference resolves. Parents have 3, 0, 10, 25 and more than 100 children, then one each.
+/// It has lived for ten days before its present, so there are events.
 pub struct Gallery {
     spec: GallerySpec,
     rooms: RwLock<Rooms>,
@@ -55,6 +71,18 @@ impl Gallery {
     pub fn new(spec: GallerySpec) -> Self {
         let rooms = RwLock::new(Rooms::furnished(&spec));
         Self { spec, rooms }
+    }
+
+    /// Makes so many changes, a second or less apart, which moves the clock on: objects of all lists are created, edited
+    /// and deleted. What Stripe tells of it, and what not, the events do.
+    pub fn change(&self, count: u32) -> Vec<Change> {
+        let mut rooms = self.write();
+        let mut changes = Vec::new();
+        for _ in 0..count {
+            rooms.now += rooms.chance.between(0..=1);
+            changes.extend(rooms.change(&self.spec));
+        }
+        changes
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rooms> {
@@ -95,8 +123,22 @@ impl World for Gallery {
     }
 
     fn advance(&self, seconds: i64) -> Vec<String> {
-        self.write().now += seconds.max(0);
-        Vec::new()
+        let mut rooms = self.write();
+        let end = rooms.now + seconds.max(0);
+        let mut events = Vec::new();
+        while self.spec.change_every > 0
+            && rooms.now - rooms.now.rem_euclid(self.spec.change_every) + self.spec.change_every <= end
+        {
+            rooms.now += self.spec.change_every - rooms.now.rem_euclid(self.spec.change_every);
+            events.extend(rooms.change(&self.spec).into_iter().flat_map(|change| change.events));
+        }
+        rooms.now = end;
+        rooms.forget();
+        events
+    }
+
+    fn step(&self, changes: u32) -> Vec<String> {
+        self.change(changes).into_iter().flat_map(|change| change.events).collect()
     }
 
     fn not_enabled(&self, path: &str) -> Option<NotEnabled> {

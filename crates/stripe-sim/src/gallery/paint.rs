@@ -45,18 +45,18 @@ impl Painter<'_> {
     /// An object of a kind.
     pub(super) fn object(&mut self, own: Own<'_>, depth: u32) -> Value {
         let mut members = self.record(FACTS.properties(own.kind), own.kind, depth);
-        if members.contains_key("id") {
+        if FACTS.properties(own.kind).iter().any(|property| property.name == "id") {
             members.insert("id".to_owned(), json!(own.id));
         }
         members.insert("object".to_owned(), json!(own.kind));
         leave_out_lists(&mut members, own);
         self.leave_out_inner_lists(&mut members, own, depth);
-        match FACTS.properties(own.kind).iter().find(|property| property.name == "created").map(|it| &it.kind)
-        {
-            Some(Type::Instant) => members.insert("created".to_owned(), json!(instant(own.created))),
-            Some(_) => members.insert("created".to_owned(), json!(own.created)),
-            None => None,
-        };
+        let created = FACTS.properties(own.kind).iter().find(|property| property.name == "created");
+        if let Some(created) = created {
+            let iso = created.kind == Type::Instant;
+            let value = if iso { json!(instant(own.created)) } else { json!(own.created) };
+            members.insert("created".to_owned(), value);
+        }
         Value::Object(members)
     }
 
@@ -83,10 +83,8 @@ impl Painter<'_> {
     }
 
     fn record(&mut self, properties: &[Property], kind: &str, depth: u32) -> Map<String, Value> {
-        let variants = properties.iter().find_map(|property| match &property.kind {
-            Type::OneOf(values) if property.name == "type" => Some(values.as_slice()),
-            _ => None,
-        });
+        let variants = properties.iter().find(|property| property.name == "type");
+        let variants = variants.and_then(|property| property.kind.values());
         let chosen = variants.map(|values| self.one_of(values));
         let mut members = Map::new();
         for property in properties {
@@ -120,6 +118,10 @@ impl Painter<'_> {
         };
         match (luck < there, luck < there + null) {
             (true, _) => Some(self.value(property, kind, depth)),
+            // What holds an object for each currency is absent rather than null: the SDKs could not read that.
+            (false, true) if matches!(&property.kind, Type::Free(inner) if matches!(**inner, Type::Record(_))) => {
+                None
+            }
             (false, true) => Some(Value::Null),
             (false, false) => None,
         }
@@ -139,6 +141,7 @@ impl Painter<'_> {
             Type::Flag => json!(self.chance.one_in_thousand(500)),
             Type::Number => json!(self.chance.pick(&[0.1, 12.5, 19.6, 100.0, 0.0, 1.175])),
             Type::Decimal => json!(words::decimal(self.chance)),
+            Type::WholeText => json!(words::amount(self.chance).to_string()),
             Type::True => json!(true),
             Type::Any => json!(words::sentence(self.chance)),
             Type::OneOf(values) => json!(self.one_of(values)),
@@ -229,10 +232,8 @@ impl Painter<'_> {
     fn free(&mut self, inner: &Type, kind: &str, depth: u32) -> Value {
         let mut members = Map::new();
         for _ in 0..self.chance.between(0..=3) {
-            let key = match inner {
-                Type::Text | Type::Any => words::key(self.chance),
-                _ => words::currency(self.chance),
-            };
+            let words = matches!(inner, Type::Text | Type::Any);
+            let key = if words { words::key(self.chance) } else { words::currency(self.chance) };
             let value = self.of(inner, "amount", kind, depth);
             members.insert(key.to_owned(), value);
         }
@@ -265,12 +266,7 @@ fn leave_out_lists(members: &mut Map<String, Value>, own: Own<'_>) {
 /// Whether objects of the kind embed no others.
 fn is_flat(kind: &str) -> bool {
     fn flat(kind: &Type) -> bool {
-        match kind {
-            Type::Object(_) | Type::List(_) => false,
-            Type::Array(inner) | Type::Free(inner) => flat(inner),
-            Type::Record(properties) => properties.iter().all(|property| flat(&property.kind)),
-            _ => true,
-        }
+        !matches!(kind, Type::Object(_) | Type::List(_)) && kind.parts().into_iter().all(flat)
     }
     FACTS.properties(kind).iter().all(|property| flat(&property.kind))
 }

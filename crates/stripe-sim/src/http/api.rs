@@ -144,7 +144,7 @@ impl Call<'_> {
         let mut scan = Scan {
             list: list.holder().to_owned(),
             kind: list.kind().to_owned(),
-            parent: parent.map(|parent| parent.named()),
+            parent: parent.map(parents::Above::named),
             ..Scan::default()
         };
         self.params.created(&mut scan)?;
@@ -191,10 +191,10 @@ impl Call<'_> {
                     return Err(ApiError::missing("customer", value, "customer"));
                 }
                 ("billing.meter_event_summary", "start_time") => {
-                    scan.filters.push(("start_time[gte]".to_owned(), value.clone()))
+                    scan.filters.push(("start_time[gte]".to_owned(), value.clone()));
                 }
                 ("billing.meter_event_summary", "end_time") => {
-                    scan.filters.push(("end_time[lte]".to_owned(), value.clone()))
+                    scan.filters.push(("end_time[lte]".to_owned(), value.clone()));
                 }
                 ("billing.meter_event_summary", _) => {}
                 _ => {

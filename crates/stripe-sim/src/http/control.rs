@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Sim, Stats};
-use crate::shapes::FACTS;
+use crate::shapes::{FACTS, List};
 use crate::world::{Rendered, Scan};
 
 /// Objects read at a time.
@@ -76,13 +76,19 @@ pub(super) async fn truth_of_list(
     }
 }
 
-/// The paths of all lists, with the addresses of their objects.
+/// What there is to list: where, with what parameters, and where one object is.
 pub(super) async fn lists() -> Response {
-    let lists = FACTS
-        .lists
-        .iter()
-        .map(|list| json!({ "path": list.path, "retrieve": list.retrieve, "objects": list.objects }));
-    Json(lists.collect::<Vec<_>>()).into_response()
+    let told = |list: &List| {
+        json!({
+            "path": list.path,
+            "objects": list.objects,
+            "parent": list.parent,
+            "required": list.required,
+            "retrieve": list.retrieve,
+            "whole": list.is_whole() && !list.is_v2(),
+        })
+    };
+    Json(FACTS.lists.iter().map(told).collect::<Vec<_>>()).into_response()
 }
 
 /// How far to move the clock.

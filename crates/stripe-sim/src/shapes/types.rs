@@ -17,6 +17,8 @@ pub(crate) enum Type {
     Number,
     /// A number in a text.
     Decimal,
+    /// A whole number in a text.
+    WholeText,
     /// Nothing but `true`.
     True,
     Any,
@@ -70,6 +72,22 @@ impl TryFrom<Value> for Type {
 }
 
 impl Type {
+    /// The values that it is one of.
+    pub(crate) fn values(&self) -> Option<&[String]> {
+        if let Self::OneOf(values) = self { Some(values) } else { None }
+    }
+
+    /// The types that it is made of.
+    pub(crate) fn parts(&self) -> Vec<&Self> {
+        if let Self::Array(inner) | Self::Free(inner) = self {
+            return vec![inner];
+        }
+        if let Self::Record(properties) = self {
+            return properties.iter().map(|property| &property.kind).collect();
+        }
+        Vec::new()
+    }
+
     fn from_text(text: &str) -> Result<Self, String> {
         let several = |names: &str| names.split('|').map(str::to_owned).collect();
         Ok(match (text, text.split_once(':')) {
@@ -80,6 +98,7 @@ impl Type {
             ("b", _) => Self::Flag,
             ("f", _) => Self::Number,
             ("d", _) => Self::Decimal,
+            ("n", _) => Self::WholeText,
             ("true", _) => Self::True,
             ("any", _) => Self::Any,
             (_, Some(("e", names))) => Self::OneOf(several(names)),

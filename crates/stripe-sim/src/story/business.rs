@@ -6,11 +6,12 @@ use std::collections::BinaryHeap;
 use super::StorySpec;
 use super::books::{Books, View};
 use super::catalogue::Catalogue;
-use super::event::{CURRENT_VERSION, Event, OLD_VERSION, in_old_shape, previous};
+use super::event::{CURRENT_VERSION, Event, OLD_VERSION, in_old_shape};
 use super::payout::Transaction;
 use super::shelf::{Handle, Id, Record};
 use super::task::Task;
 use crate::chance::{Chance, Ids, id};
+use crate::difference::previous;
 
 /// A day in seconds.
 pub(super) const DAY: i64 = 86_400;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::gallery::GallerySpec;
 use crate::gallery::rooms::Rooms;
-use crate::shapes::{FACTS, List, Type};
+use crate::shapes::{FACTS, List, Parent, Property, Type};
 use crate::world::Standing;
 
 /// Every ninth object of kinds that can be on a test clock is on one, beginning with this.
@@ -12,7 +12,7 @@ const ON_CLOCK: usize = 5;
 
 /// Whether an object is on a test clock, told by its number.
 pub(super) fn is_on_test_clock(kind: &str, number: usize) -> bool {
-    let clock = |property: &&crate::shapes::Property| property.name == "test_clock";
+    let clock = |property: &&Property| property.name == "test_clock";
     number % 9 == ON_CLOCK && FACTS.properties(kind).iter().any(|property| clock(&property))
 }
 
@@ -20,29 +20,15 @@ pub(super) fn is_on_test_clock(kind: &str, number: usize) -> bool {
 pub(in crate::gallery) fn belong(value: &mut Value, list: &List, parent: Option<&str>) {
     let Value::Object(members) = value else { return };
     let kind = members.get("object").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match (list.parent.as_ref(), parent) {
-        (Some(above), Some(id)) => {
-            let last = above.kind.rsplit('.').next().unwrap_or_default();
-            for property in FACTS.properties(&kind) {
-                let named = [above.name.as_str(), last].contains(&property.name.as_str());
-                let alone =
-                    matches!(&property.kind, Type::Reference(kinds) if *kinds == [above.kind.clone()]);
-                if matches!(property.kind, Type::Text | Type::Reference(_))
-                    && property.name != "id"
-                    && (named || alone)
-                {
-                    members.insert(property.name.clone(), json!(id));
-                }
-            }
-            if kind == "fee_refund" {
-                members.insert("fee".to_owned(), json!(id));
-            }
+    if let (Some(above), Some(id)) = (list.parent.as_ref(), parent) {
+        for property in FACTS.properties(&kind).iter().filter(|property| names_parent(property, above, &kind))
+        {
+            members.insert(property.name.clone(), json!(id));
         }
-        _ => {}
     }
     match list.path.as_str() {
         "/v1/customers/{customer}/tax_ids" => {
-            put(members, "owner", json!({ "type": "customer", "customer": parent }))
+            put(members, "owner", json!({ "type": "customer", "customer": parent }));
         }
         "/v1/tax_ids" => {
             put(members, "owner", json!({ "type": "self" }));
@@ -53,6 +39,16 @@ pub(in crate::gallery) fn belong(value: &mut Value, list: &List, parent: Option<
         "/v1/accounts/{account}/external_accounts" => put(members, "customer", Value::Null),
         _ => {}
     }
+}
+
+/// Whether a property is for the id of what the object belongs to: by its name, or because nothing else can be in it.
+fn names_parent(property: &Property, above: &Parent, kind: &str) -> bool {
+    let last = above.kind.rsplit('.').next().unwrap_or_default();
+    let name = property.name.as_str();
+    let named = name != "id" && [above.name.as_str(), last].contains(&name);
+    let alone = matches!(&property.kind, Type::Reference(kinds) if *kinds == [above.kind.clone()]);
+    let fee = (kind, name) == ("fee_refund", "fee");
+    matches!(property.kind, Type::Text | Type::Reference(_)) && (named || alone || fee)
 }
 
 /// What lists need to be of one kind, or clocks hide.

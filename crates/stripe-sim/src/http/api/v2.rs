@@ -31,7 +31,7 @@ impl Call<'_> {
         let mut scan = Scan {
             list: list.path.clone(),
             kind: list.kind().to_owned(),
-            parent: parent.map(|parent| parent.named()),
+            parent: parent.map(super::parents::Above::named),
             ..Scan::default()
         };
         self.narrow(list, &mut scan)?;
