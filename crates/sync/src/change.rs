@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Objects read again before they are stored together.
-const TOGETHER: usize = 200;
+pub(crate) const TOGETHER: usize = 200;
 
 /// What applying changes needs of its cycle.
 pub(crate) struct Changes<'a, W> {
@@ -173,7 +173,7 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 
     /// What was read again, and what is gone, in one transaction.
-    async fn store_read(
+    pub(crate) async fn store_read(
         &self,
         resource: &'static Resource,
         objects: Vec<(String, Object)>,

@@ -15,6 +15,7 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
+    reread::EVENTS,
     state::{slice_removed, table_checkpoint},
 };
 
@@ -186,8 +187,10 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
     async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
         let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
-        // What two walks may both show is not known to be new.
-        let new = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
+        // What two walks may both show is not known to be new, nor are events, which Stripe may push meanwhile.
+        let new = matches!(self.walk, Walk::First { .. })
+            && self.resource.list.again.is_empty()
+            && self.resource.table.name != EVENTS;
         let batch = transaction.into_batch(self.changes.schema, self.resource, new)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)

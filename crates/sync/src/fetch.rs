@@ -234,6 +234,7 @@ fn lost_cursor(slice: &Slice, by_time: bool, error: SyncError) -> Result<Slice, 
         | SyncError::Warehouse(_)
         | SyncError::Checkpoint { .. }
         | SyncError::Stuck { .. }
+        | SyncError::Slow { .. }
         | SyncError::Event { .. }
         | SyncError::Setup(_)
         | SyncError::Stopped => Err(error),
