@@ -21,7 +21,7 @@ CREATE TABLE webhook_events (
     why TEXT,
     PRIMARY KEY (connection_id, event_id)
 );
-CREATE INDEX webhook_events_by_due ON webhook_events (connection_id, due_at, received_at);
+CREATE INDEX webhook_events_by_due ON webhook_events (connection_id, due_at, received_at, event_id);
 
 -- What came for a connection, that which is in the warehouse since or was dropped too.
 CREATE TABLE webhook_receptions (

@@ -100,7 +100,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Counts a delivery that was not for a connection's account and mode.
+    /// Counts deliveries that were not for a connection's account and mode.
     ///
     /// # Errors
     ///
@@ -108,31 +108,36 @@ impl Store {
     pub async fn note_dropped(
         &self,
         connection_id: &str,
+        count: u64,
         why: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO webhook_receptions (connection_id, received, dropped, last_dropped_at, last_dropped_why) \
-             VALUES ($1, 0, 1, $2, $3) ON CONFLICT (connection_id) DO UPDATE SET \
-             dropped = webhook_receptions.dropped + 1, last_dropped_at = $2, last_dropped_why = $3",
+             VALUES ($1, 0, $4, $2, $3) ON CONFLICT (connection_id) DO UPDATE SET \
+             dropped = webhook_receptions.dropped + $4, last_dropped_at = $2, last_dropped_why = $3",
         )
         .bind(connection_id)
         .bind(now.timestamp_micros())
         .bind(why)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .execute(&self.pool)
         .await
         .doing("count a webhook for somebody else")?;
         Ok(())
     }
 
-    /// The connections that have events which are due.
+    /// The connections that have events which are due, by id and name.
     ///
     /// # Errors
     ///
     /// `Database` when they could not be read.
-    pub async fn connections_with_deliveries(&self, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
-            "SELECT id FROM connections WHERE EXISTS \
+    pub async fn connections_with_deliveries(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        sqlx::query_as(
+            "SELECT id, name FROM connections WHERE EXISTS \
              (SELECT 1 FROM webhook_events WHERE connection_id = connections.id AND due_at <= $1)",
         )
         .bind(now.timestamp_micros())
@@ -141,7 +146,7 @@ impl Store {
         .doing("look for webhooks that are due")
     }
 
-    /// Events of a connection that are due, those that have been so longest first.
+    /// Events of a connection that are due, those that have been so longest first; no more than some megabytes of them.
     ///
     /// # Errors
     ///
@@ -152,13 +157,23 @@ impl Store {
         limit: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<Waiting>, StoreError> {
+        let sizes: Vec<i64> = sqlx::query_scalar(
+            "SELECT length(body) FROM webhook_events \
+             WHERE connection_id = $1 AND due_at <= $2 ORDER BY due_at, received_at, event_id LIMIT $3",
+        )
+        .bind(connection_id)
+        .bind(now.timestamp_micros())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .doing("read webhooks that are due")?;
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT event_id, received_at, body, tries, looked_at FROM webhook_events \
              WHERE connection_id = $1 AND due_at <= $2 ORDER BY due_at, received_at, event_id LIMIT $3",
         )
         .bind(connection_id)
         .bind(now.timestamp_micros())
-        .bind(limit)
+        .bind(within(&sizes))
         .fetch_all(&self.pool)
         .await
         .doing("read webhooks that are due")?;
@@ -278,10 +293,22 @@ impl Store {
     }
 }
 
+/// Bytes of events that are read at once.
+const BYTES: i64 = 16 * 1024 * 1024;
 /// Rows of one statement.
 const ROWS: usize = 100;
 /// Reasons, and events that cannot be understood, that are named.
 const NAMED: u32 = 10;
+
+/// How many of the first fit into [`BYTES`]; one at least.
+fn within(sizes: &[i64]) -> i64 {
+    let mut sum = 0;
+    let fit = sizes.iter().take_while(|size| {
+        sum += **size;
+        sum <= BYTES
+    });
+    i64::try_from(fit.count().max(1)).unwrap_or(i64::MAX)
+}
 
 async fn insert(
     change: &mut Transaction<'static, Sqlite>,

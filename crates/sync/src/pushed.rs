@@ -265,7 +265,9 @@ impl<W: Warehouse> Passing<'_, W> {
 
     /// The events themselves, last: one that is stored is passed over by the feed (trap 30).
     async fn store_events(&mut self, as_of_micros: i64, applied: Vec<Told>) -> Result<(), SyncError> {
-        let Some(events) = catalog::by_object("event") else { return Ok(()) };
+        let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else {
+            return Ok(());
+        };
         let mut decoder = Decoder::new(events);
         for told in applied {
             let outcome = if self.belongs_to_the_feed(events, &told) {

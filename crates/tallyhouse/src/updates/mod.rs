@@ -1,8 +1,10 @@
 //! Update cycles as a running program has them: at most one of a connection at a time, begun by people or by the
-//! schedule, shown while they run, stopped when the program ends.
+//! schedule, shown while they run, stopped when the program ends; and passes over what Stripe pushed beside them.
 
 mod cycle;
+mod engines;
 mod meter;
+mod passes;
 mod schedule;
 mod standing;
 mod summary;
@@ -52,6 +54,9 @@ struct Inner {
     parts: Parts,
     reader: Reader,
     places: Mutex<HashMap<String, Place>>,
+    engines: engines::Engines,
+    /// By connection.
+    passing: Mutex<HashMap<String, passes::Passing>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -93,8 +98,16 @@ impl Updates {
     /// When the warehouse has no reader left to give.
     pub fn new(parts: Parts) -> Result<Self, warehouse::WarehouseError> {
         let reader = parts.warehouse.reader()?;
-        let (places, tasks, stop) = (Mutex::default(), TaskTracker::new(), CancellationToken::new());
-        Ok(Self { inner: Arc::new(Inner { parts, reader, places, tasks, stop }) })
+        let inner = Inner {
+            parts,
+            reader,
+            places: Mutex::default(),
+            engines: engines::Engines::default(),
+            passing: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule, which leaves
@@ -148,8 +161,8 @@ impl Updates {
         tell: watch::Sender<Option<Arc<Summary>>>,
     ) {
         let shown = self.places().entry(connection.name.clone()).or_default().shown.clone();
-        let Inner { parts, reader, .. } = &*self.inner;
-        let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
+        let Inner { parts, reader, engines, .. } = &*self.inner;
+        let cycle = cycle::Cycle { parts, engines, reader, connection: &connection, forced, stop: &stop };
         let summary = cycle.run(&shown).await;
         if summary.ending != Ending::Stopped
             && let Some(place) = self.places().get_mut(&connection.name)
@@ -161,6 +174,7 @@ impl Updates {
             place.running = None;
             place.shown.send_replace(rest);
         }
+        self.look_again(&connection).await;
         tell.send_replace(Some(Arc::new(summary)));
     }
 
@@ -178,6 +192,8 @@ impl Updates {
             running.stop.cancel();
             running.ended().await;
         }
+        self.stop_passing(name).await;
+        self.inner.engines.forget(name);
     }
 
     /// While a cycle runs, what it says of itself; else what is stored.
@@ -255,6 +271,10 @@ impl SyncControl for Updates {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         self.stop_one(connection).boxed()
+    }
+
+    fn wake(&self, connection_id: &str, name: &str) {
+        self.wake_up(connection_id, name);
     }
 
     fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
