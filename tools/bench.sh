@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Copies charges (200,000 unless told, each with a balance transaction, and a customer for every ten) from the simulator
 # over loopback and prints what it cost; then fewer of them under Stripe's limits of 100 requests a second and 25 for each endpoint.
+# Then webhooks: see bench-webhooks.sh.
 set -euo pipefail
 charges=${1:-200000}
 limited=${2:-120000}
@@ -60,3 +61,5 @@ least = pages / 25
 print(f"under limits       {seconds:.1f} s against {least:.1f} s at least for {pages:,} pages of each of two lists: {seconds / least * 100 - 100:+.1f} %")
 print(f"requests           {requests:,} against {2 * pages - (-charges // 1000):,} at least")
 P
+
+"$(dirname "$0")/bench-webhooks.sh"

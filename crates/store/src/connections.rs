@@ -31,6 +31,8 @@ pub struct Connection {
     pub status: Status,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When the credentials were given.
+    pub credentials_at: DateTime<Utc>,
     /// When the last update began.
     pub last_started_at: Option<DateTime<Utc>>,
     /// How long the last update that ended took.
@@ -154,8 +156,8 @@ impl Store {
         require_free(&mut change, new).await?;
         sqlx::query(
             "INSERT INTO connections \
-             (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at, time_zone) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at, time_zone, \
+             credentials_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10)",
         )
         .bind(&id)
         .bind(&new.name)
@@ -252,6 +254,45 @@ impl Store {
         Ok(())
     }
 
+    /// The account's owner ended, at `ended_at`, the access they had given through Stripe's page: the connection needs
+    /// somebody who connects again. Whether it does: a pasted key is not concerned, nor are credentials that were given
+    /// later, since Stripe may say this days after it happened.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored.
+    pub async fn end_access(&self, id: &str, ended_at: DateTime<Utc>, why: &str) -> Result<bool, StoreError> {
+        let status = Status::ReauthenticationRequired { why: why.to_owned() };
+        let done = sqlx::query(
+            "UPDATE connections SET status = $2 WHERE id = $1 AND how = $3 AND status <> $4 \
+             AND COALESCE(credentials_at, created_at) <= $5",
+        )
+        .bind(id)
+        .bind(status.text()?)
+        .bind(How::Oauth.text())
+        .bind(Status::Paused.text()?)
+        .bind(ended_at.timestamp_micros())
+        .execute(&self.pool)
+        .await
+        .doing("note that access ended")?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Notes that rows were written outside an update.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored.
+    pub async fn mark_data(&self, id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE connections SET last_data_at = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now.timestamp_micros())
+            .execute(&self.pool)
+            .await
+            .doing("note that rows were written")?;
+        Ok(())
+    }
+
     /// Notes that an update began.
     ///
     /// # Errors
@@ -293,10 +334,16 @@ impl Store {
     /// # Errors
     ///
     /// `NotFound`; `OtherAccount` when the credentials are of another account or mode, and nothing is changed then.
-    pub async fn replace_credentials(&self, id: &str, new: &Reauthentication) -> Result<(), StoreError> {
+    pub async fn replace_credentials(
+        &self,
+        id: &str,
+        new: &Reauthentication,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let sealed = self.vault.seal(&place(id), &new.credentials)?;
         let done = sqlx::query(
-            "UPDATE connections SET credentials = $2, how = $3, time_zone = COALESCE($6, time_zone) \
+            "UPDATE connections SET credentials = $2, how = $3, time_zone = COALESCE($6, time_zone), \
+             credentials_at = $7 \
              WHERE id = $1 AND account_id = $4 AND livemode = $5",
         )
         .bind(id)
@@ -305,6 +352,7 @@ impl Store {
         .bind(&new.account_id)
         .bind(new.livemode)
         .bind(&new.time_zone)
+        .bind(now.timestamp_micros())
         .execute(&self.pool)
         .await
         .doing("replace a connection's credentials")?;
@@ -378,6 +426,7 @@ struct Row {
     credentials: String,
     status: String,
     created_at: i64,
+    credentials_at: Option<i64>,
     last_started_at: Option<i64>,
     last_duration_ms: Option<i64>,
     last_success_began_at: Option<i64>,
@@ -399,6 +448,7 @@ impl Row {
             how: How::parse(&self.how)?,
             status,
             created_at: time(self.created_at)?,
+            credentials_at: time(self.credentials_at.unwrap_or(self.created_at))?,
             last_started_at: self.last_started_at.map(time).transpose()?,
             last_duration_ms: self.last_duration_ms,
             last_success_began_at: self.last_success_began_at.map(time).transpose()?,

@@ -99,6 +99,9 @@ pub enum StoreError {
         /// The account and mode of the credentials.
         got: String,
     },
+    /// The connection has this webhook signing secret already.
+    #[error("this signing secret is stored already")]
+    SecretKnown,
     /// The OAuth state is not good.
     #[error(transparent)]
     OauthState(#[from] OauthStateError),

@@ -78,6 +78,7 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Stripe {
     inner: Arc<Inner>,
+    retry: RetryPolicy,
 }
 
 struct Inner {
@@ -131,9 +132,15 @@ impl Stripe {
         let http = transport()?;
         let budget = Budget::new(config.rates);
         let (last, date, requests) = (AtomicI64::new(i64::MIN), AtomicI64::new(0), AtomicU64::new(0));
-        Ok(Self {
-            inner: Arc::new(Inner { http, carrier, config, budget, clock, last, date, requests, patience }),
-        })
+        let retry = config.retry;
+        let inner = Inner { http, carrier, config, budget, clock, last, date, requests, patience };
+        Ok(Self { inner: Arc::new(inner), retry })
+    }
+
+    /// The same Stripe, budget and clock, asked with another patience.
+    #[must_use]
+    pub fn with_retry(&self, retry: RetryPolicy) -> Self {
+        Self { inner: Arc::clone(&self.inner), retry }
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -141,7 +148,7 @@ impl Stripe {
     /// # Errors
     /// What Stripe or the network said last.
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
-        let policy = self.inner.config.retry;
+        let policy = self.retry;
         let endpoint = endpoint(path);
         let mut attempt = 1;
         loop {

@@ -1,4 +1,4 @@
-//! How Stripe is asked: transport, rate budgets, retries.
+//! How Stripe is asked: transport, rate budgets, retries; and whether a [`webhook`] is Stripe's.
 //!
 //! An account is only read, by construction: the one verb of [`Stripe`] is GET. [`Connect`] asks for access and gives it back. A request that returns has been paced by the account's budget
 //! and repeated as often as makes sense; an error says what happened and whether asking again later can help.
@@ -13,6 +13,7 @@ mod key;
 mod lane;
 mod redact;
 mod transport;
+pub mod webhook;
 
 use chrono::{DateTime, Utc};
 

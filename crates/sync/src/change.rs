@@ -1,10 +1,14 @@
 //! What changed since the last cycle: new objects by list, changed ones by event, read again at the pinned version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt};
+use tokio::time::timeout;
 use warehouse::{Age, Batch, Belonging, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
 
 use crate::{
@@ -26,6 +30,8 @@ pub(crate) struct Changes<'a, W> {
     pub(crate) schema: &'a SchemaName,
     /// Objects read at once.
     pub(crate) width: usize,
+    /// How long one object may take: others wait behind it.
+    pub(crate) patience: Duration,
 }
 
 /// Events, read but not yet stored.
@@ -183,7 +189,7 @@ impl<W: Warehouse> Changes<'_, W> {
         for some in ids.chunks(TOGETHER) {
             unless_stopped(&self.fetch.stop)?;
             let asked: Vec<(String, Result<Object, SyncError>)> = stream::iter(some.iter().cloned())
-                .map(async |id| (id.clone(), self.fetch.object(resource, &id).await))
+                .map(async |id| (id.clone(), self.ask(resource, &id).await))
                 .buffer_unordered(self.width)
                 .collect()
                 .await;
@@ -197,6 +203,11 @@ impl<W: Warehouse> Changes<'_, W> {
             self.store_read(resource, objects, &mut again).await?;
         }
         Ok(again)
+    }
+
+    async fn ask(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
+        let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
+        timeout(self.patience, self.fetch.object(resource, id)).await.unwrap_or_else(slow)
     }
 
     /// What was read again, and what is gone, in one transaction.

@@ -189,8 +189,10 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
     async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
         let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
-        // What two walks may both show is not known to be new.
-        let new = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
+        // What two walks may both show is not known to be new, nor are events, which Stripe may push meanwhile.
+        let new = matches!(self.walk, Walk::First { .. })
+            && self.resource.list.again.is_empty()
+            && !is_feed(self.resource.table);
         let batch = transaction.into_batch(self.changes.schema, self.resource, new)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)

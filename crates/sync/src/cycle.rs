@@ -1,6 +1,6 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use catalog::{Api, Resource};
 use futures::{
@@ -209,7 +209,9 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     pub(crate) fn changes(&self) -> Changes<'_, W> {
         let Engine { warehouse, schema, options, .. } = self.engine;
-        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads }
+        // Whoever asks is patient: what cannot be read holds up its cycle no longer than its own retries do.
+        let patience = Duration::MAX;
+        Changes { fetch: &self.fetch, warehouse, schema, width: options.reads, patience }
     }
 
     fn copier(&self, resource: &'static Resource, walk: Walk) -> Copy<'_, W> {

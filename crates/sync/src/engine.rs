@@ -154,8 +154,12 @@ impl<W: Warehouse> Engine<W> {
         }
     }
 
-    /// Makes the tables, and sees to it that what is asked now looks newer than what they hold.
-    async fn prepare(&self) -> Result<(), SyncError> {
+    /// Makes the tables, and sees to it that what is asked now looks newer than what they hold. [`Engine::run`] begins
+    /// with it.
+    ///
+    /// # Errors
+    /// When the warehouse refuses.
+    pub async fn prepare(&self) -> Result<(), SyncError> {
         self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?;
         for table in catalog::tables() {
             if let Some(newest) = self.warehouse.newest(&self.schema, table).await? {

@@ -41,6 +41,12 @@ pub enum SyncError {
         /// The list's path.
         path: String,
     },
+    /// An object took too long; it is asked for again later.
+    #[error("Stripe took too long to show an object of {path}")]
+    Slow {
+        /// The path of its list.
+        path: String,
+    },
     /// A page of events is not what events look like.
     #[error("could not understand a page of Stripe's events")]
     Event {
@@ -77,6 +83,7 @@ impl SyncError {
             | Self::Warehouse(_)
             | Self::Checkpoint { .. }
             | Self::Stuck { .. }
+            | Self::Slow { .. }
             | Self::Event { .. }
             | Self::Parents { .. }
             | Self::Setup(_)
@@ -89,7 +96,11 @@ impl SyncError {
         match self {
             Self::Warehouse(_) | Self::Checkpoint { .. } | Self::Setup(_) | Self::Stopped => true,
             Self::Stripe { .. } => self.is_unauthorized(),
-            Self::Decode { .. } | Self::Stuck { .. } | Self::Event { .. } | Self::Parents { .. } => false,
+            Self::Decode { .. }
+            | Self::Stuck { .. }
+            | Self::Slow { .. }
+            | Self::Event { .. }
+            | Self::Parents { .. } => false,
         }
     }
 

@@ -69,6 +69,8 @@ const PARTS: &[(&str, &str, &str)] = &[
 #[derive(Deserialize)]
 struct Event {
     id: String,
+    #[serde(default)]
+    object: String,
     data: Option<Payload>,
     related_object: Option<Related>,
 }
@@ -79,7 +81,7 @@ struct Payload {
     object: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What a thin event refers to (trap 18).
+/// All that a thin event says of what it is about (trap 18).
 #[derive(Deserialize)]
 struct Related {
     id: String,
@@ -88,6 +90,9 @@ struct Related {
     url: Option<String>,
 }
 
+/// What events of API v2 call themselves.
+const THIN: &str = "v2.core.event";
+
 /// The hints of a page of `/v1/events`. An event that is not what events look like hints at nothing: its row or
 /// reject is kept all the same, and it must not hold up the others.
 pub(crate) fn hints(body: &[u8]) -> Result<Vec<Hint>, serde_json::Error> {
@@ -95,17 +100,33 @@ pub(crate) fn hints(body: &[u8]) -> Result<Vec<Hint>, serde_json::Error> {
     Ok(page.data.into_iter().filter_map(hint).collect())
 }
 
+/// What an event that Stripe pushed hints at, and whether it is one of API v1. A thin event is a subject itself: it shows
+/// only a part of what Stripe keeps.
+pub(crate) fn pushed(body: &[u8]) -> Result<(Hint, bool), serde_json::Error> {
+    let event: Event = serde_json::from_slice(body)?;
+    let is_v1 = event.object != THIN;
+    Ok((event.hint(), is_v1))
+}
+
 fn hint(raw: &RawValue) -> Option<Hint> {
-    match serde_json::from_str(raw.get()) {
-        Ok(Event { id, data, related_object }) => {
-            let mut subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
-            subjects.extend(related_object.map(referred));
-            Some(Hint { event: id, subjects })
-        }
+    match serde_json::from_str::<Event>(raw.get()) {
+        Ok(event) => Some(event.hint()),
         Err(error) => {
             tracing::warn!(%error, "an event cannot be understood; what it is about is not read again");
             None
         }
+    }
+}
+
+impl Event {
+    fn hint(self) -> Hint {
+        let Self { id, object, data, related_object } = self;
+        let mut subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
+        subjects.extend(related_object.map(referred));
+        if object == THIN {
+            subjects.push(Subject { object, id: id.clone() });
+        }
+        Hint { event: id, subjects }
     }
 }
 
@@ -195,6 +216,19 @@ mod tests {
     #[test]
     fn trap_16_payloads_without_id_name_nothing() {
         assert_eq!(told(&serde_json::json!({ "object": "invoice", "customer": "cus_1" })), [""; 0]);
+    }
+
+    #[test]
+    fn trap_18_a_thin_event_names_its_related_object_and_itself() {
+        let thin = serde_json::json!({
+            "id": "evt_1", "object": "v2.core.event", "type": "v2.core.account.updated", "data": { "x": 1 },
+            "related_object": { "id": "acct_1", "type": "v2.core.account", "url": "/v2/core/accounts/acct_1" },
+        });
+        let (hint, is_v1) = pushed(thin.to_string().as_bytes()).unwrap();
+        let named: Vec<_> = hint.subjects.into_iter().map(|subject| (subject.object, subject.id)).collect();
+        let expected = [("v2.core.account", "acct_1"), ("v2.core.event", "evt_1")];
+        assert_eq!(named, expected.map(|(object, id)| (object.to_owned(), id.to_owned())));
+        assert!(!is_v1);
     }
 
     #[test]

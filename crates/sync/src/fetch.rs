@@ -250,6 +250,7 @@ fn lost_cursor(slice: &Slice, list: &List, error: SyncError) -> Result<Slice, Sy
         | SyncError::Warehouse(_)
         | SyncError::Checkpoint { .. }
         | SyncError::Stuck { .. }
+        | SyncError::Slow { .. }
         | SyncError::Event { .. }
         | SyncError::Parents { .. }
         | SyncError::Setup(_)

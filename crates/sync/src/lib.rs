@@ -1,7 +1,7 @@
 //! How warehouse and Stripe stay equal: plan, fetch, apply.
 //!
 //! [`Engine::run`] is one update cycle of one connection. It resumes or begins the first copy of every table, then
-//! applies what changed since, and says for each table what came of it.
+//! applies what changed since, and says for each table what came of it. [`Engine::apply_pushed`] applies what Stripe pushes.
 //!
 //! What holds at every moment, kill -9 included: a checkpoint names only rows that the same transaction wrote, so the
 //! next run ends with the same tables. Deliberately absent: DuckDB, the environment, the wall clock, spawned tasks.
@@ -17,6 +17,7 @@ mod fetch;
 mod follow;
 mod gathered;
 mod progress;
+mod pushed;
 mod reread;
 mod rounds;
 mod set;
@@ -26,6 +27,7 @@ mod state;
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
+pub use pushed::{Pass, Pushed, PushedEvent};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
 pub use state::{Began, Feed, TableState, Walks, table_states};

@@ -176,6 +176,7 @@ fn without(error: SyncError) -> Result<Came, SyncError> {
         | SyncError::Warehouse(_)
         | SyncError::Checkpoint { .. }
         | SyncError::Stuck { .. }
+        | SyncError::Slow { .. }
         | SyncError::Event { .. }
         | SyncError::Parents { .. }
         | SyncError::Setup(_)

@@ -159,6 +159,24 @@ impl Config {
         Ok(Some(Platform { client_id, key, livemode: kind.mode == Mode::Live }))
     }
 
+    /// What signs webhooks to the Connect platform's endpoint; empty when there is none.
+    ///
+    /// # Errors
+    /// When it is no signing secret, or its file cannot be read or is open to others.
+    pub fn webhook_secrets(&self) -> anyhow::Result<Vec<SecretString>> {
+        let Stripe { webhook_secret, webhook_secret_file, .. } = &self.stripe;
+        let given = secret(webhook_secret.as_ref(), webhook_secret_file.as_deref(), "stripe.webhook_secret")?;
+        let Some(given) = given else { return Ok(Vec::new()) };
+        let each = given.expose_secret().split(|c: char| c.is_whitespace() || c == ',');
+        let secrets: Vec<&str> = each.filter(|secret| !secret.is_empty()).collect();
+        if secrets.is_empty() || secrets.iter().any(|secret| !secret.starts_with("whsec_")) {
+            bail!(
+                "stripe.webhook_secret must begin with whsec_, as the endpoint's page in Stripe's dashboard shows it"
+            );
+        }
+        Ok(secrets.into_iter().map(SecretString::from).collect())
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         one_of(
             self.security.master_key.is_some(),
@@ -166,6 +184,7 @@ impl Config {
             "security.master_key",
         )?;
         self.platform()?;
+        self.webhook_secrets()?;
         if let Some(url) = &self.server.public_url
             && (!matches!(url.scheme(), "http" | "https") || !url.has_host() || url.path() != "/")
         {
@@ -378,6 +397,22 @@ mod tests {
             let said = format!("{:#}", load(mode).unwrap_err());
             assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
         }
+    }
+
+    #[test]
+    fn webhook_secrets_are_one_or_more_and_never_shown() {
+        let load = |text: &str| {
+            let set = variables(&[("TALLYHOUSE__STRIPE__WEBHOOK_SECRET", text)]);
+            let loaded = Config::from_sources(&Flags::default(), set);
+            loaded.and_then(|config| config.webhook_secrets()).map(|secrets| secrets.len())
+        };
+        assert_eq!(load("whsec_Hidden1").unwrap(), 1);
+        assert_eq!(load("whsec_Hidden1, whsec_Hidden2\n").unwrap(), 2);
+        for text in ["", "sk_live_Hidden", "whsec_Hidden1 Hidden2"] {
+            let said = format!("{:#}", load(text).unwrap_err());
+            assert!(said.contains("must begin with whsec_") && !said.contains("Hidden"), "{said}");
+        }
+        assert_eq!(Config::default().webhook_secrets().unwrap().len(), 0);
     }
 
     #[test]

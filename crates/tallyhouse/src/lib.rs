@@ -4,6 +4,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod inbox;
 pub mod installation;
 pub mod local;
 pub mod output;

@@ -15,11 +15,12 @@ use warehouse::DuckDb;
 use crate::{
     clock::SystemClock,
     config::{Config, Platform},
+    inbox::{Inbox, inbox},
     installation::{open_store, open_warehouse},
     local,
     stripe_access::ConfiguredStripe,
     updates::{self, Updates},
-    web::{self, App, OauthSettings, Settings, WarehouseNumbers},
+    web::{self, App, OauthSettings, Settings, SyncControl, WarehouseNumbers},
 };
 
 /// How long the link that makes the first administrator works.
@@ -91,12 +92,16 @@ impl Server {
             stripe: self.config.stripe.clone(),
             clock: Arc::clone(&self.clock),
         })?;
-        let app = self.app(&updates)?;
+        let (inbox, writer) = inbox();
+        let app = self.app(&updates, inbox)?;
         let beside = TaskTracker::new();
+        let waking: Arc<dyn SyncControl> = Arc::new(updates.clone());
+        beside.spawn(writer.run(Arc::clone(&self.store), waking, Arc::clone(&self.clock)));
         if let Some(socket) = self.socket.take() {
             beside.spawn(self.answer(socket, updates.clone(), stop.clone()));
         }
         beside.spawn(self.schedule(updates.clone(), stop.clone()));
+        beside.spawn(follow(updates.clone(), stop.clone()));
         let served = pages(self.listener, app.clone(), &updates, &stop).await;
         stop.cancel();
         beside.close();
@@ -108,7 +113,7 @@ impl Server {
         served
     }
 
-    fn app(&self, updates: &Updates) -> anyhow::Result<App> {
+    fn app(&self, updates: &Updates, inbox: Inbox) -> anyhow::Result<App> {
         let clock = Arc::clone(&self.clock);
         let stripe = ConfiguredStripe::new(self.config.stripe.clone(), self.platform.as_ref(), clock)?;
         let numbers =
@@ -121,6 +126,7 @@ impl Server {
             clock: Arc::clone(&self.clock),
             passwords: Passwords::owasp()?,
             settings: self.settings.clone(),
+            inbox,
         }))
     }
 
@@ -142,6 +148,10 @@ impl Server {
         let minutes = self.config.updates.every_minutes;
         async move { updates.keep_schedule(minutes, stop).await }
     }
+}
+
+async fn follow(updates: Updates, stop: CancellationToken) {
+    updates.keep_following(stop).await;
 }
 
 /// Without the socket the pages still work, so its failure ends nothing.
@@ -184,7 +194,8 @@ fn settings(config: &Config, platform: Option<&Platform>, address: SocketAddr) -
         scope: config.stripe.oauth_scope.as_str().to_owned(),
         livemode: platform.livemode,
     });
-    Ok(Settings { public_url, oauth, time_zone: config.server.time_zone })
+    let webhook_secrets = config.webhook_secrets()?;
+    Ok(Settings { public_url, oauth, time_zone: config.server.time_zone, webhook_secrets })
 }
 
 /// An address that listens everywhere is reached from this machine as localhost.

@@ -17,6 +17,7 @@ pub(crate) fn connection(name: &str) -> Connection {
         how: How::ApiKey,
         status: Status::Success,
         created_at: DateTime::UNIX_EPOCH,
+        credentials_at: DateTime::UNIX_EPOCH,
         last_started_at: None,
         last_duration_ms: None,
         last_success_began_at: None,

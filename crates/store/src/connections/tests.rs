@@ -111,17 +111,38 @@ async fn new_credentials_must_be_of_the_same_account_and_mode() {
         credentials: "second".into(),
     };
     for other in [offer("acct_2", true), offer("acct_1", false)] {
-        let refused = store.replace_credentials(&id, &other).await;
+        let refused = store.replace_credentials(&id, &other, at(1)).await;
         assert!(matches!(refused, Err(StoreError::OtherAccount { .. })));
     }
     assert_eq!(store.credentials(&id).await.unwrap().expose_secret(), "rk_live_first");
-    store.replace_credentials(&id, &offer("acct_1", true)).await.unwrap();
+    store.replace_credentials(&id, &offer("acct_1", true), at(2)).await.unwrap();
     assert_eq!(store.credentials(&id).await.unwrap().expose_secret(), "second");
     let renewed = store.connection(&id).await.unwrap().unwrap();
     assert_eq!((renewed.how, renewed.time_zone.as_deref()), (How::Oauth, Some("Europe/Berlin")));
+    assert_eq!((renewed.created_at, renewed.credentials_at), (at(0), at(2)));
     let moved = Reauthentication { time_zone: Some("Asia/Tokyo".to_owned()), ..offer("acct_1", true) };
-    store.replace_credentials(&id, &moved).await.unwrap();
+    store.replace_credentials(&id, &moved, at(3)).await.unwrap();
     assert_eq!(store.connection(&id).await.unwrap().unwrap().time_zone.as_deref(), Some("Asia/Tokyo"));
+}
+
+#[tokio::test]
+async fn trap_27_ended_access_asks_for_a_person_unless_it_was_given_again_or_is_a_key() {
+    let store = store().await;
+    let key = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+    let oauth = NewConnection {
+        name: "other".to_owned(),
+        account_id: "acct_2".to_owned(),
+        how: How::Oauth,
+        ..shop()
+    };
+    let oauth = store.insert_connection(&oauth, at(10)).await.unwrap().id;
+    assert!(!store.end_access(&key, at(20), "ended").await.unwrap());
+    assert!(!store.end_access(&oauth, at(9), "ended").await.unwrap(), "that was before this access");
+    assert!(store.end_access(&oauth, at(20), "ended").await.unwrap());
+    let status = store.connection(&oauth).await.unwrap().unwrap().status;
+    assert_eq!(status, Status::ReauthenticationRequired { why: "ended".to_owned() });
+    store.set_status(&oauth, &Status::Paused).await.unwrap();
+    assert!(!store.end_access(&oauth, at(20), "ended").await.unwrap());
 }
 
 #[tokio::test]

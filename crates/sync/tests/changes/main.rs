@@ -4,6 +4,7 @@
 
 mod following;
 mod gaps;
+mod pushing;
 mod rereading;
 mod small;
 #[path = "../support/mod.rs"]

@@ -52,6 +52,10 @@ pub struct Stripe {
     pub platform_key: Option<SecretString>,
     /// A file that holds it.
     pub platform_key_file: Option<PathBuf>,
+    /// What signs webhooks to the platform's endpoint: `whsec_...`, two of them with a space between while one rolls.
+    pub webhook_secret: Option<SecretString>,
+    /// A file that holds it.
+    pub webhook_secret_file: Option<PathBuf>,
     /// What is asked for: `read_only`, or `read_write` for platforms to which Stripe does not grant the former.
     pub oauth_scope: OauthScope,
     /// Requests a second, all together; unless told, what [`Stripe::rates`] says of the account's mode.
@@ -130,6 +134,8 @@ impl Default for Stripe {
             client_id: None,
             platform_key: None,
             platform_key_file: None,
+            webhook_secret: None,
+            webhook_secret_file: None,
             oauth_scope: OauthScope::ReadOnly,
             requests_per_second: None,
             requests_per_second_per_endpoint: 24,

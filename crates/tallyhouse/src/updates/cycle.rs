@@ -1,28 +1,25 @@
 //! One update cycle of one connection, with what it leaves in the store.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use anyhow::bail;
 use store::{Connection, CycleEnd, RunMark, Status, StoreError};
-use stripe_api::RetryPolicy;
-use sync::{Engine, Options, Progress, Report, SyncError};
+use sync::{Progress, Report, SyncError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use warehouse::{Batch, Checkpoint, DuckDb, Reader, SchemaName, Warehouse};
+use warehouse::Reader;
 
-use super::{Parts, Summary, meter::Meter, standings, summary::Done};
-use crate::{installation::stripe, web::ProgressView};
+use super::{Parts, Summary, engines::Engines, meter::Meter, standings, summary::Done};
+use crate::web::ProgressView;
 
 /// A page under way may end after a stop; a request that waits for Stripe longer than that may not.
 const GRACE: Duration = Duration::from_secs(5);
-/// The checkpoint that says whose rows a schema holds.
-const OWNER: &str = "account";
 /// The shortest time between two looks at the progress.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// One update cycle.
 pub(super) struct Cycle<'a> {
     pub(super) parts: &'a Parts,
+    pub(super) engines: &'a Engines,
     pub(super) reader: &'a Reader,
     pub(super) connection: &'a Connection,
     pub(super) forced: bool,
@@ -69,8 +66,9 @@ impl Cycle<'_> {
     /// The cycle itself. `done` is told what it did, however it ends.
     async fn work(&self, shown: &watch::Sender<ProgressView>, done: &mut Done) -> Result<Report, SyncError> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
-        let (engine, progress) = self.engine().await.map_err(setup)?;
+        let (engine, progress) = self.engines.for_cycle(self.parts, self.connection).await.map_err(setup)?;
         let (stripe, last) = (engine.stripe.clone(), progress.clone());
+        let asked_before = stripe.requests();
         let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
         shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
@@ -88,42 +86,8 @@ impl Cycle<'_> {
             }
         };
         let (report, ()) = tokio::join!(working, watching);
-        *done = Done { rows: last.borrow().rows(), requests: stripe.requests() };
+        *done = Done { rows: last.borrow().rows(), requests: stripe.requests() - asked_before };
         report
-    }
-
-    async fn engine(&self) -> anyhow::Result<(Engine<DuckDb>, watch::Receiver<Progress>)> {
-        let Parts { store, warehouse, stripe: options, clock } = self.parts;
-        let schema: SchemaName = self.connection.name.parse()?;
-        let key = store.credentials(&self.connection.id).await?;
-        warehouse.prepare(&schema, catalog::tables().collect()).await?;
-        self.claim(&schema).await?;
-        let stripe = stripe(options, key, RetryPolicy::default(), Arc::clone(clock))?;
-        let (sender, progress) = watch::channel(Progress::starting());
-        let warehouse = Arc::clone(warehouse);
-        Ok((Engine { stripe, warehouse, schema, progress: sender, options: Options::default() }, progress))
-    }
-
-    /// A schema holds one account's rows: under a name that was used before, another account's must not mix with them.
-    async fn claim(&self, schema: &SchemaName) -> anyhow::Result<()> {
-        let Connection { account_id, livemode, name, .. } = self.connection;
-        let own = serde_json::json!({ "account": account_id, "livemode": livemode });
-        let stored = self.parts.warehouse.checkpoints(schema).await?;
-        let holder =
-            stored.into_iter().find(|checkpoint| checkpoint.key == OWNER).and_then(|found| found.value);
-        match holder {
-            Some(holder) if holder == own => Ok(()),
-            Some(holder) => bail!(
-                "the schema {name} holds the copy of another account or mode ({holder}); delete this connection and \
-                 connect under another name"
-            ),
-            None => {
-                let checkpoints = vec![Checkpoint { key: OWNER.to_owned(), value: Some(own) }];
-                let (schema, writes, rejects) = (schema.clone(), Vec::new(), Vec::new());
-                self.parts.warehouse.apply(Batch { schema, writes, checkpoints, rejects }).await?;
-                Ok(())
-            }
-        }
     }
 
     /// Shows the progress until the engine is gone.

@@ -1,8 +1,10 @@
 //! Update cycles as a running program has them: at most one of a connection at a time, begun by people or by the
-//! schedule, shown while they run, stopped when the program ends.
+//! schedule, shown while they run, stopped when the program ends; and passes over what Stripe pushed beside them.
 
 mod cycle;
+mod engines;
 mod meter;
+mod passes;
 mod schedule;
 mod standing;
 mod summary;
@@ -53,6 +55,9 @@ struct Inner {
     parts: Parts,
     reader: Reader,
     places: Mutex<HashMap<String, Place>>,
+    engines: engines::Engines,
+    /// By connection.
+    passing: Mutex<HashMap<String, passes::Passing>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -101,8 +106,16 @@ impl Updates {
     /// When the warehouse has no reader left to give.
     pub fn new(parts: Parts) -> Result<Self, warehouse::WarehouseError> {
         let reader = parts.warehouse.reader()?;
-        let (places, tasks, stop) = (Mutex::default(), TaskTracker::new(), CancellationToken::new());
-        Ok(Self { inner: Arc::new(Inner { parts, reader, places, tasks, stop }) })
+        let inner = Inner {
+            parts,
+            reader,
+            places: Mutex::default(),
+            engines: engines::Engines::default(),
+            passing: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Begins a cycle, or joins the one that runs. `forced`: somebody asked, rather than the schedule, which leaves
@@ -157,9 +170,9 @@ impl Updates {
         tell: watch::Sender<Option<Arc<Summary>>>,
     ) {
         let shown = self.places().entry(connection.name.clone()).or_default().shown.clone();
-        let Inner { parts, reader, .. } = &*self.inner;
+        let Inner { parts, reader, engines, .. } = &*self.inner;
         let began_at = shown.borrow().began_at;
-        let cycle = cycle::Cycle { parts, reader, connection: &connection, forced, stop: &stop };
+        let cycle = cycle::Cycle { parts, engines, reader, connection: &connection, forced, stop: &stop };
         let summary = match AssertUnwindSafe(cycle.run(&shown)).catch_unwind().await {
             Ok(summary) => summary,
             Err(_) => self.panicked(&connection, began_at).await,
@@ -174,6 +187,7 @@ impl Updates {
             place.running = None;
             place.shown.send_replace(rest);
         }
+        self.look_again(&connection).await;
         tell.send_replace(Some(Arc::new(summary)));
     }
 
@@ -212,6 +226,8 @@ impl Updates {
             running.stop.cancel();
             running.ended().await;
         }
+        self.stop_passing(name).await;
+        self.inner.engines.forget(name);
     }
 
     /// While a cycle runs, what it says of itself; else what is stored.
@@ -300,6 +316,10 @@ impl SyncControl for Updates {
 
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()> {
         self.stop_one(connection).boxed()
+    }
+
+    fn wake(&self, connection_id: &str, name: &str) {
+        self.wake_up(connection_id, name);
     }
 
     fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {

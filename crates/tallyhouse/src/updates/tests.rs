@@ -44,7 +44,7 @@ pub(super) struct Here {
     pub(super) updates: Updates,
     pub(super) store: Arc<Store>,
     pub(super) shop: Connection,
-    sim: Sim,
+    pub(super) sim: Sim,
     fuse: Arc<Fuse>,
     stop: CancellationToken,
     beside: TaskTracker,
@@ -80,7 +80,7 @@ impl Here {
         Self { updates, store, shop, sim, fuse, stop, beside, _folder: folder }
     }
 
-    async fn run(&self) -> Arc<Summary> {
+    pub(super) async fn run(&self) -> Arc<Summary> {
         self.updates.begin("shop", true).await.unwrap().ended().await
     }
 
@@ -97,7 +97,7 @@ impl Here {
     }
 
     /// A cycle that waits for Stripe.
-    async fn slow_cycle(&self) -> Running {
+    pub(super) async fn slow_cycle(&self) -> Running {
         self.sim.set_faults(FaultScript::new().always("/v1/", SLOW));
         let running = self.updates.begin("shop", true).await.unwrap();
         while self.cycles().await.is_empty() {

@@ -232,7 +232,7 @@ async fn renew(app: &App, connection: &Connection, accepted: Accepted) -> Result
     let Accepted { account, livemode, how, credentials } = accepted;
     let Account { id: account_id, time_zone, .. } = account;
     let new = Reauthentication { account_id, livemode, time_zone, how, credentials };
-    app.store.replace_credentials(&connection.id, &new).await?;
+    app.store.replace_credentials(&connection.id, &new, app.clock.now()).await?;
     app.sync.stop(&connection.name).await;
     let status =
         if connection.last_success_began_at.is_some() { Status::Success } else { Status::Connecting };

@@ -18,6 +18,7 @@ use super::{
     live::{Tables, tables},
     page::{Flash, Section, Shell, Tone, page},
     sign_in::audit,
+    signing::{HooksView, hooks_view},
     words::{Moment, duration_ms, grouped_signed},
 };
 
@@ -103,6 +104,7 @@ struct SettingsView {
     how: &'static str,
     created: Moment,
     reauthenticate: String,
+    hooks: HooksView,
 }
 
 /// Shows one connection.
@@ -139,7 +141,7 @@ pub(super) async fn pause(
     app.store.set_status(&connection.id, &Status::Paused).await.map_err(Refusal::store)?;
     // Its last word leaves a paused connection paused.
     app.sync.stop(&connection.name).await;
-    Ok(Redirect::to(&format!("{}?tab=settings", address(&connection))).into_response())
+    Ok(Redirect::to(&settings_address(&connection)).into_response())
 }
 
 /// Lets updates go on, beginning now.
@@ -187,6 +189,23 @@ pub(super) async fn delete(
 
 async fn begin(app: &App, viewer: &super::Viewer, connection: &Connection) -> Result<(), Refusal> {
     app.sync.start(&connection.name).await.map_err(|error| could_not_begin(viewer, &error.why))
+}
+
+/// Where the Settings of a connection are.
+pub(super) fn settings_address(connection: &Connection) -> String {
+    format!("{}?tab=settings", address(connection))
+}
+
+/// The Settings, with why nothing was changed.
+pub(super) async fn settings_refused(
+    app: &App,
+    viewer: &super::Viewer,
+    connection: Connection,
+    text: String,
+) -> Result<Response, Refusal> {
+    let title = "Nothing was changed.".to_owned();
+    let flash = Flash { tone: Tone::Bad, title, text, way: None };
+    shown(app, viewer, connection, Tab::Settings, Some(flash)).await
 }
 
 fn address(connection: &Connection) -> String {
@@ -245,6 +264,7 @@ async fn body(
             },
             created: Moment::new(connection.created_at, app.clock.now(), app.settings.time_zone),
             reauthenticate: reauthenticate(&connection.name),
+            hooks: hooks_view(app, connection).await?,
         })),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! [`App`] holds what the pages need, each behind a trait where the rest of the program decides; [`router`] gives the
 //! routes. What a person may do is decided by the type a handler asks for (`Admin`, `Analyst`, `Viewer`), and every form goes
-//! through `Posted`, which wants the session's CSRF token.
+//! through `Posted`, which wants the session's CSRF token. Webhooks (`hooks`) are let in by Stripe's signature instead.
 
 mod access;
 mod asset;
@@ -12,6 +12,7 @@ mod completeness;
 mod connect;
 mod connection;
 mod connections;
+mod endpoints;
 mod error;
 mod form;
 mod from_reports;
@@ -19,11 +20,13 @@ mod grants;
 mod guard;
 mod hashing;
 mod home;
+mod hooks;
 mod live;
 mod model;
 mod numbers;
 mod page;
 mod sign_in;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -38,6 +41,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono_tz::Tz;
+use secrecy::SecretString;
 use store::{Connection, Passwords, Store};
 use stripe_api::Clock;
 use tokio_util::task::TaskTracker;
@@ -52,6 +56,8 @@ pub use numbers::{Amount, Axis, Card, Chart, Numbers, NumbersError, Point, Serie
 use auth::{Admin, Analyst, Viewer};
 use error::Refusal;
 
+use crate::inbox::Inbox;
+
 /// The longest form that is read.
 const LONGEST_FORM: usize = 64 * 1024;
 
@@ -63,6 +69,7 @@ pub struct App {
     /// What was asked for and is being done, whether or not anybody still waits for it.
     begun: TaskTracker,
     grants: Arc<grants::Grants>,
+    endpoints: Arc<endpoints::Endpoints>,
 }
 
 /// The parts of an [`App`].
@@ -81,6 +88,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// What the configuration says.
     pub settings: Settings,
+    /// Where webhooks go.
+    pub inbox: Inbox,
 }
 
 /// What the configuration says about the pages.
@@ -92,6 +101,8 @@ pub struct Settings {
     pub oauth: Option<OauthSettings>,
     /// The time zone that times are shown in, and months are counted in for accounts whose own is not known.
     pub time_zone: Tz,
+    /// What signs webhooks to the endpoint of the owner's Connect platform; empty when there is none.
+    pub webhook_secrets: Vec<SecretString>,
 }
 
 /// How to send people to Stripe.
@@ -116,6 +127,7 @@ impl App {
             hashing: hashing::Hashing::default(),
             begun: TaskTracker::new(),
             grants: Arc::default(),
+            endpoints: Arc::default(),
         }
     }
 
@@ -172,6 +184,8 @@ pub fn router(app: App) -> Router {
         .route("/admin/connections/{name}/pause", post(connection::pause))
         .route("/admin/connections/{name}/resume", post(connection::resume))
         .route("/admin/connections/{name}/delete", post(connection::delete))
+        .route("/admin/connections/{name}/webhook-secrets", post(signing::add))
+        .route("/admin/connections/{name}/webhook-secrets/remove", post(signing::remove))
         .layer(from_fn_with_state(app.clone(), guard::to_its_end));
     let pages = Router::new()
         .route("/", get(home::show))
@@ -192,6 +206,8 @@ pub fn router(app: App) -> Router {
         .merge(pages)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(CompressionLayer::new())
+        // Their bodies are larger than forms, and bounded by themselves.
+        .merge(hooks::router())
         .layer(from_fn_with_state(app.clone(), guard::every_answer))
         .with_state(app)
 }

@@ -13,8 +13,11 @@ pub trait SyncControl: Send + Sync + 'static {
     /// Begins an update now, whatever the schedule says. Returns once it is under way; one that runs already is fine.
     fn start<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, Result<(), StartError>>;
 
-    /// Ends a running update and waits until nothing of it is left. Does nothing when none runs.
+    /// Ends a running update, and whatever else writes rows of the connection, and waits until nothing of it is left. Does nothing when none runs.
     fn stop<'a>(&'a self, connection: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Events that Stripe pushed are on disk: they are to be applied soon. Returns at once.
+    fn wake(&self, connection_id: &str, name: &str);
 
     /// When the running update began; none when none runs. Nothing is asked for it.
     fn running_since(&self, connection: &str) -> Option<DateTime<Utc>>;

@@ -123,6 +123,10 @@ impl SyncControl for FakeSync {
         .boxed()
     }
 
+    fn wake(&self, _: &str, name: &str) {
+        self.did.lock().unwrap().push(format!("wake {name}"));
+    }
+
     fn running_since(&self, connection: &str) -> Option<DateTime<Utc>> {
         let all = self.progress.lock().unwrap();
         let view = all.get(connection)?.borrow();

@@ -3,6 +3,7 @@
 mod admission;
 mod connecting;
 mod fakes;
+mod hooks;
 mod numbers;
 mod pages;
 mod preview;
@@ -12,18 +13,23 @@ use std::sync::Arc;
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use store::{MasterKey, NewConnection, NewUser, Passwords, Role, Store};
 use stripe_api::Clock;
 use tower::ServiceExt;
 use url::Url;
 
-use super::{App, OauthSettings, Parts, Settings, router};
-use crate::testing::new_connection;
+use super::{App, OauthSettings, Parts, Settings, SyncControl, router};
+use crate::{
+    inbox::{Inbox, inbox},
+    testing::new_connection,
+};
 use fakes::{FakeClock, FakeNumbers, FakeStripe, FakeSync};
 
 /// A password that fits.
 const PASSWORD: &str = "correct horse battery";
+/// What signs webhooks to the platform's endpoint.
+const PLATFORM_SECRET: &str = "whsec_platformNeverOnAnyPage";
 /// What no page may ever show.
 const SECRET_KEY: &str = "rk_test_NeverOnAnyPage00112233";
 
@@ -35,6 +41,7 @@ struct Here {
     stripe: Arc<FakeStripe>,
     numbers: Arc<FakeNumbers>,
     app: App,
+    inbox: Inbox,
     router: Router,
 }
 
@@ -63,6 +70,11 @@ impl Here {
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
         sync.store.set(Arc::clone(&store)).unwrap();
+        let (inbox, writer) = inbox();
+        let waking: Arc<dyn SyncControl> = Arc::<FakeSync>::clone(&sync);
+        let writing = writer.run(Arc::clone(&store), waking, Arc::<FakeClock>::clone(&clock));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's router")]
+        tokio::spawn(writing);
         let app = App::new(Parts {
             store: Arc::clone(&store),
             sync: Arc::<FakeSync>::clone(&sync),
@@ -71,8 +83,9 @@ impl Here {
             clock: Arc::<FakeClock>::clone(&clock),
             passwords: Passwords::with_params(8, 1, 1).unwrap(),
             settings: settings(public_url),
+            inbox: inbox.clone(),
         });
-        Self { store, clock, sync, stripe, numbers, router: router(app.clone()), app }
+        Self { store, clock, sync, stripe, numbers, inbox, router: router(app.clone()), app }
     }
 
     async fn user(&self, role: Role) -> Browser {
@@ -165,5 +178,6 @@ fn settings(public_url: &str) -> Settings {
             livemode: false,
         }),
         time_zone: chrono_tz::UTC,
+        webhook_secrets: vec![SecretString::from(PLATFORM_SECRET)],
     }
 }

@@ -1,0 +1,126 @@
+use super::*;
+use crate::connections::tests::shop;
+use crate::store::testing::{at, key, store};
+
+fn delivery(connection_id: &str, event: &str, second: i64) -> Delivery {
+    Delivery {
+        connection_id: connection_id.to_owned(),
+        event_id: event.to_owned(),
+        received_at: at(second),
+        body: format!("{{\"id\":\"{event}\"}}").into_bytes(),
+    }
+}
+
+async fn with_shop() -> (Store, String) {
+    let store = store().await;
+    let id = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+    (store, id)
+}
+
+async fn due(store: &Store, id: &str, second: i64) -> Vec<String> {
+    let due = store.due_deliveries(id, 10, at(second)).await.unwrap();
+    due.into_iter().map(|waiting| waiting.event_id).collect()
+}
+
+fn later(event: &str, second: i64, why: &str) -> Postponed {
+    let (event_id, why) = (event.to_owned(), why.to_owned());
+    Postponed { event_id, due_at: Some(at(second)), looked_at_micros: Some(7), why }
+}
+
+#[tokio::test]
+async fn trap_15_a_repeated_delivery_is_kept_once_until_it_is_done() {
+    let (store, id) = with_shop().await;
+    let twice = [delivery(&id, "evt_2", 2), delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 3)];
+    store.keep_deliveries(&twice).await.unwrap();
+    store.keep_deliveries(&twice).await.unwrap();
+    assert_eq!(due(&store, &id, 5).await, ["evt_1", "evt_2"]);
+    let first = store.due_deliveries(&id, 1, at(5)).await.unwrap().remove(0);
+    assert_eq!(
+        (first.body.as_slice(), first.received_at, first.tries),
+        (&b"{\"id\":\"evt_1\"}"[..], at(1), 0)
+    );
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!((inbox.received, inbox.last_received_at), (6, Some(at(3))));
+    assert_eq!((inbox.waiting, inbox.oldest_at), (2, Some(at(1))));
+    store.finish_deliveries(&id, &["evt_1".to_owned(), "evt_2".to_owned()]).await.unwrap();
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!((inbox.waiting, inbox.received), (0, 6));
+}
+
+#[tokio::test]
+async fn an_event_of_a_deleted_connection_holds_up_no_other() {
+    let (store, id) = with_shop().await;
+    let known =
+        store.keep_deliveries(&[delivery("con_gone", "evt_1", 1), delivery(&id, "evt_1", 1)]).await.unwrap();
+    assert!(known.contains(&id) && !known.contains("con_gone"));
+    assert_eq!(due(&store, &id, 1).await, ["evt_1"]);
+    store.delete_connection(&id).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM webhook_events").fetch_one(&store.pool).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn what_is_postponed_comes_again_later_or_when_it_is_hastened() {
+    let (store, id) = with_shop().await;
+    store.keep_deliveries(&[delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 1)]).await.unwrap();
+    let mut again = later("evt_1", 9, "its table is copied");
+    store.postpone_deliveries(&id, &[again.clone()]).await.unwrap();
+    assert_eq!(due(&store, &id, 5).await, ["evt_2"]);
+    assert_eq!(due(&store, &id, 9).await, ["evt_2", "evt_1"]);
+    store.hasten_deliveries(&id, at(6)).await.unwrap();
+    assert_eq!(due(&store, &id, 6).await, ["evt_2", "evt_1"]);
+    again.looked_at_micros = Some(8);
+    store.postpone_deliveries(&id, &[again]).await.unwrap();
+    let waiting = store.due_deliveries(&id, 10, at(9)).await.unwrap().remove(1);
+    assert_eq!((waiting.tries, waiting.looked_at_micros), (2, Some(7)), "the first look is what counts");
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!((inbox.waiting, inbox.reasons), (2, vec![("its table is copied".to_owned(), 1)]));
+    let due = store.connections_with_deliveries(at(1)).await.unwrap();
+    assert_eq!(due, [(id.clone(), "shop".to_owned())]);
+    assert!(store.connections_with_deliveries(at(0)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_stays_to_be_shown() {
+    let (store, id) = with_shop().await;
+    store.keep_deliveries(&[delivery(&id, "evt_1", 1)]).await.unwrap();
+    let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
+    store.postpone_deliveries(&id, &[never]).await.unwrap();
+    store.hasten_deliveries(&id, at(9)).await.unwrap();
+    assert_eq!(due(&store, &id, 9).await, [""; 0]);
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!(inbox.rejected, [("evt_1".to_owned(), at(1), "it is no event".to_owned())]);
+    assert_eq!(inbox.waiting, 0);
+}
+
+#[tokio::test]
+async fn what_was_dropped_is_counted_and_says_why() {
+    let (store, id) = with_shop().await;
+    store.note_dropped(&id, 1, "first", at(1)).await.unwrap();
+    store.note_dropped(&id, 4, "second", at(2)).await.unwrap();
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!((inbox.dropped, inbox.last_dropped), (5, Some((at(2), "second".to_owned()))));
+    assert_eq!((inbox.received, inbox.last_received_at), (0, None));
+}
+
+#[tokio::test]
+async fn trap_21_what_is_kept_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = Store::open(&path, key(1)).await.unwrap();
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.pool).await.unwrap();
+    assert!(synchronous >= 2, "a commit is on disk before it returns: FULL or more");
+    let id = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+    store.keep_deliveries(&[delivery(&id, "evt_1", 1)]).await.unwrap();
+    // Not closed: as a killed process leaves it.
+    let again = Store::open(&path, key(1)).await.unwrap();
+    assert_eq!(due(&again, &id, 1).await, ["evt_1"]);
+}
+
+#[test]
+fn no_more_is_read_at_once_than_memory_has_room_for() {
+    assert_eq!(within(&[]), 1);
+    assert_eq!(within(&[BYTES + 1, 1]), 1);
+    assert_eq!(within(&[BYTES - 2, 1, 1, 1]), 3);
+}

@@ -1,0 +1,187 @@
+//! Webhooks on their way to disk: gathered while the last ones are written, then written together.
+//!
+//! A commit waits for the disk, whatever it holds. So one task takes what came meanwhile into one transaction and answers
+//! all of it: 2xx means that it is on disk.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use store::{Delivery, Store};
+use stripe_api::Clock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::web::SyncControl;
+
+/// The largest body that is read. Stripe's events are a few kilobytes, rarely some hundred.
+pub const LARGEST: usize = 2 * 1024 * 1024;
+/// Bytes of bodies that are read or wait to be written, all together.
+const ROOM: usize = 32 * 1024 * 1024;
+/// A body counts as this much at least: it has company in memory.
+const LEAST: usize = 4 * 1024;
+/// The unit in which room is given.
+const UNIT: usize = 1024;
+/// Deliveries of one transaction.
+const GROUP: usize = 512;
+
+/// Where handlers leave what came. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    sender: mpsc::Sender<Arrived>,
+    room: Arc<Semaphore>,
+}
+
+/// The task that writes. It ends when every [`Inbox`] is gone.
+#[derive(Debug)]
+pub struct Writer {
+    receiver: mpsc::Receiver<Arrived>,
+}
+
+/// Room for one body, until it is on disk.
+#[derive(Debug)]
+pub struct Room {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What came, and what is to be done with it.
+#[derive(Debug)]
+pub enum What {
+    /// To be kept. The name is the connection's.
+    Keep {
+        /// What came.
+        delivery: Delivery,
+        /// The connection's name.
+        name: String,
+    },
+    /// Not for the connection's account and mode: to be counted.
+    Count {
+        /// Of which connection.
+        connection_id: String,
+        /// Why, in a sentence.
+        why: &'static str,
+    },
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It is on disk.
+    Stored,
+    /// The connection was deleted meanwhile.
+    Gone,
+    /// It could not be written; the log says why.
+    Failed,
+}
+
+#[derive(Debug)]
+struct Arrived {
+    what: What,
+    answer: oneshot::Sender<Done>,
+    room: Room,
+}
+
+/// An inbox and its writer, which is to be run.
+#[must_use]
+pub fn inbox() -> (Inbox, Writer) {
+    let (sender, receiver) = mpsc::channel(ROOM / LEAST);
+    (Inbox { sender, room: Arc::new(Semaphore::new(ROOM / UNIT)) }, Writer { receiver })
+}
+
+impl Inbox {
+    /// Room for a body of so many bytes, [`LARGEST`] when that is not known; none while too much waits.
+    #[must_use]
+    pub fn room(&self, bytes: Option<usize>) -> Option<Room> {
+        let units = bytes.unwrap_or(LARGEST).clamp(LEAST, LARGEST).div_ceil(UNIT);
+        let units = u32::try_from(units).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(units).ok().map(|permit| Room { _permit: permit })
+    }
+
+    /// Waits until it is on disk.
+    pub async fn put(&self, what: What, room: Room) -> Done {
+        let (answer, done) = oneshot::channel();
+        let arrived = Arrived { what, answer, room };
+        if self.sender.send(arrived).await.is_err() {
+            return Done::Failed;
+        }
+        done.await.unwrap_or(Done::Failed)
+    }
+}
+
+impl Writer {
+    /// Writes, and wakes whoever applies what was written, until every [`Inbox`] is gone.
+    pub async fn run(mut self, store: Arc<Store>, sync: Arc<dyn SyncControl>, clock: Arc<dyn Clock>) {
+        let mut arrived = Vec::with_capacity(GROUP);
+        while self.receiver.recv_many(&mut arrived, GROUP).await > 0 {
+            write(&store, &*sync, &*clock, arrived.drain(..)).await;
+        }
+    }
+}
+
+async fn write(
+    store: &Store,
+    sync: &dyn SyncControl,
+    clock: &dyn Clock,
+    arrived: impl Iterator<Item = Arrived>,
+) {
+    let (mut deliveries, mut waiting) = (Vec::new(), Vec::new());
+    let mut counted: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
+    // Their room is given back when all of it is written.
+    let mut rooms = Vec::new();
+    for Arrived { what, answer, room } in arrived {
+        rooms.push(room);
+        match what {
+            What::Keep { delivery, name } => {
+                waiting.push((delivery.connection_id.clone(), name, answer));
+                deliveries.push(delivery);
+            }
+            What::Count { connection_id, why } => {
+                *counted.entry((connection_id, why)).or_default() += 1;
+                // Nothing is lost with it, so nobody waits for it.
+                let _gone = answer.send(Done::Stored);
+            }
+        }
+    }
+    for ((connection_id, why), count) in counted {
+        if let Err(error) = store.note_dropped(&connection_id, count, why, clock.now()).await {
+            tracing::warn!(%error, connection_id, count, "could not count webhooks for somebody else");
+        }
+    }
+    if deliveries.is_empty() {
+        return;
+    }
+    let kept = store.keep_deliveries(&deliveries).await;
+    let known = kept.inspect_err(|error| {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(%error, cause, events = deliveries.len(), "webhooks could not be stored; Stripe sends them again");
+    });
+    let mut woken = BTreeMap::new();
+    for (connection_id, name, answer) in waiting {
+        let done = match &known {
+            Ok(known) if known.contains(&connection_id) => Done::Stored,
+            Ok(_) => Done::Gone,
+            Err(_) => Done::Failed,
+        };
+        if done == Done::Stored {
+            woken.insert(connection_id, name);
+        }
+        // Whoever sent it may have gone away; it is stored all the same.
+        let _gone = answer.send(done);
+    }
+    for (connection_id, name) in woken {
+        sync.wake(&connection_id, &name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_bounded_in_bytes_and_comes_back() {
+        let (inbox, _writer) = inbox();
+        let all: Vec<_> = std::iter::from_fn(|| inbox.room(None)).collect();
+        assert_eq!(all.len(), ROOM / LARGEST);
+        assert!(inbox.room(Some(1)).is_none());
+        drop(all);
+        let small: Vec<_> = std::iter::from_fn(|| inbox.room(Some(10))).collect();
+        assert_eq!(small.len(), ROOM / LEAST, "the channel holds as many");
+    }
+}

@@ -1,0 +1,315 @@
+//! Webhooks through their door: signatures, whose they are, and what becomes of them.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use store::{Connection, How, Inbox, Status};
+
+use super::*;
+
+const SECRET: &str = "whsec_firstNeverOnAnyPage1111";
+const SECOND: &str = "whsec_secondNeverOnAnyPage2222";
+
+/// The header as Stripe's documentation explains it.
+fn signature(secret: &str, at: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{at}.{body}").as_bytes());
+    format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+fn event(id: &str) -> Value {
+    let object = json!({ "id": "cus_1", "object": "customer" });
+    json!({ "id": id, "object": "event", "type": "customer.updated", "created": 1, "livemode": false, "data": { "object": object } })
+}
+
+/// The same as a platform hears it.
+fn of_account(id: &str, account: &str, livemode: bool) -> String {
+    let mut event = event(id);
+    (event["account"], event["livemode"]) = (json!(account), json!(livemode));
+    event.to_string()
+}
+
+impl Here {
+    /// A connection with one signing secret.
+    async fn hooked(&self, name: &str, secret: &str) -> Connection {
+        let connection = self.connection(name).await;
+        self.store.add_webhook_secret(&connection.id, &secret.into(), self.clock.now()).await.unwrap();
+        connection
+    }
+
+    /// As Stripe sends it: to this installation's address, whatever people call it, and without a session.
+    async fn deliver(&self, to: &str, header: &str, body: &str) -> Answer {
+        let request = Request::post(format!("/webhooks/stripe{to}"))
+            .header(header::HOST, "proxy.internal")
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header("Stripe-Signature", header);
+        self.ask(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn signed(&self, connection: &Connection, secret: &str, body: &str) -> Answer {
+        let header = signature(secret, self.clock.now().timestamp(), body);
+        self.deliver(&format!("/{}", connection.id), &header, body).await
+    }
+
+    async fn on_platform(&self, body: &str) -> Answer {
+        let header = signature(PLATFORM_SECRET, self.clock.now().timestamp(), body);
+        self.deliver("", &header, body).await
+    }
+
+    async fn inbox_of(&self, connection: &Connection) -> Inbox {
+        self.store.inbox(&connection.id).await.unwrap()
+    }
+
+    async fn kept(&self, connection: &Connection) -> Vec<String> {
+        let due = self.store.due_deliveries(&connection.id, 100, self.clock.now()).await.unwrap();
+        due.into_iter().map(|waiting| waiting.event_id).collect()
+    }
+}
+
+#[tokio::test]
+async fn trap_20_and_21_a_signed_event_is_on_disk_when_it_is_answered_and_is_applied_soon() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let body = event("evt_1").to_string();
+    let answer = here.signed(&shop, SECRET, &body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "Received."));
+    let kept = here.store.due_deliveries(&shop.id, 10, here.clock.now()).await.unwrap();
+    assert_eq!((kept[0].event_id.as_str(), kept[0].body.as_slice()), ("evt_1", body.as_bytes()));
+    // It comes again, and differently spelled: the event is the same.
+    assert_eq!(here.signed(&shop, SECRET, &format!("{body} ")).await.status, StatusCode::OK);
+    assert_eq!(here.kept(&shop).await, ["evt_1"]);
+    assert_eq!(here.sync.did().first().map(String::as_str), Some("wake shop"));
+    let inbox = here.inbox_of(&shop).await;
+    assert_eq!((inbox.received, inbox.last_received_at), (2, Some(here.clock.now())));
+}
+
+#[tokio::test]
+async fn trap_20_forged_old_future_and_changed_deliveries_are_refused_in_a_sentence() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let (to, now) = (format!("/{}", shop.id), here.clock.now().timestamp());
+    let body = event("evt_1").to_string();
+    let good = signature(SECRET, now, &body);
+    let cut = body.strip_suffix('}').unwrap();
+    let (old, future) = (signature(SECRET, now - 301, &body), signature(SECRET, now + 301, &body));
+    let forged = signature(SECOND, now, &body);
+    for (header, body, words) in [
+        (
+            good.as_str(),
+            cut,
+            "No signature of the webhook was made with a signing secret that is stored here",
+        ),
+        (forged.as_str(), body.as_str(), "No signature of the webhook"),
+        (old.as_str(), body.as_str(), "more than 300 s ago"),
+        (future.as_str(), body.as_str(), "more than 300 s in the future"),
+        ("t=1", body.as_str(), "cannot be read"),
+        ("", body.as_str(), "cannot be read"),
+    ] {
+        let answer = here.deliver(&to, header, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{header}");
+        assert!(answer.body.contains(words) && !answer.body.contains("whsec"), "{}", answer.body);
+    }
+    let without = Request::post(format!("/webhooks/stripe{to}")).body(Body::from(body.clone())).unwrap();
+    let answer = here.ask(without).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.contains("header is missing"), "{}", answer.body);
+    assert_eq!(here.inbox_of(&shop).await, Inbox::default());
+    assert_eq!(here.sync.did(), [""; 0]);
+    assert_eq!(here.deliver(&to, &good, &body).await.status, StatusCode::OK, "and the real one is taken");
+}
+
+#[tokio::test]
+async fn trap_20_either_of_two_secrets_signs_until_it_is_removed_and_no_other_connections_does() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let other = here.hooked("other", SECOND).await;
+    let body = event("evt_1").to_string();
+    assert_eq!(here.signed(&shop, SECOND, &body).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(here.signed(&other, SECRET, &body).await.status, StatusCode::BAD_REQUEST);
+    let path = "/admin/connections/shop/webhook-secrets";
+    let added = here.post(path, &admin, &[("secret", &format!(" {SECOND}\n"))]).await;
+    assert_eq!(
+        (added.status, added.location()),
+        (StatusCode::SEE_OTHER, "/admin/connections/shop?tab=settings")
+    );
+    for secret in [SECRET, SECOND] {
+        assert_eq!(here.signed(&shop, secret, &body).await.status, StatusCode::OK);
+    }
+    let first = here.store.webhook_secrets(&shop.id).await.unwrap().remove(0);
+    here.post(&format!("{path}/remove"), &admin, &[("secret", &first.id)]).await;
+    assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(here.signed(&shop, SECOND, &body).await.status, StatusCode::OK);
+    let audit = here.store.audit(10).await.unwrap();
+    let mut did: Vec<_> = audit.iter().map(|entry| (entry.action.as_str(), entry.subject.as_str())).collect();
+    did.sort_unstable();
+    let removed = ("connection.webhook_secret_remove", "shop …1111");
+    assert_eq!(did, [("connection.webhook_secret_add", "shop …2222"), removed]);
+}
+
+#[tokio::test]
+async fn an_address_without_connection_or_secret_says_so() {
+    let here = Here::new().await;
+    let shop = here.connection("shop").await;
+    let body = event("evt_1").to_string();
+    let answer = here.signed(&shop, SECRET, &body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.contains("copy it from the endpoint's page"), "{}", answer.body);
+    let nobody = here.deliver("/con_nobody", &signature(SECRET, 0, &body), &body).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    here.store.add_webhook_secret(&shop.id, &SECRET.into(), here.clock.now()).await.unwrap();
+    here.clock.advance(2);
+    assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::OK);
+    // Deleted since it was looked up.
+    here.store.delete_connection(&shop.id).await.unwrap();
+    assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn trap_21_a_platforms_events_go_by_account_and_mode() {
+    let here = Here::new().await;
+    let test = here.connection("test").await;
+    let other = here.connection("other").await;
+    let live = NewConnection {
+        account_id: test.account_id.clone(),
+        livemode: true,
+        ..new_connection("live", SECRET_KEY)
+    };
+    let live = here.store.insert_connection(&live, here.clock.now()).await.unwrap();
+    for (id, account, livemode) in [
+        ("evt_1", &test.account_id, false),
+        ("evt_2", &test.account_id, true),
+        ("evt_3", &other.account_id, false),
+    ] {
+        assert_eq!(here.on_platform(&of_account(id, account, livemode)).await.body, "Received.");
+    }
+    assert_eq!(here.kept(&test).await, ["evt_1"]);
+    assert_eq!(here.kept(&live).await, ["evt_2"]);
+    assert_eq!(here.kept(&other).await, ["evt_3"]);
+    let unknown = here.on_platform(&of_account("evt_4", "acct_nobody", false)).await;
+    assert_eq!((unknown.status, unknown.body.contains("dropped")), (StatusCode::OK, true));
+    let nobody = here.on_platform(&event("evt_5").to_string()).await;
+    assert_eq!(nobody.status, StatusCode::BAD_REQUEST);
+    assert!(nobody.body.contains("names no account"), "{}", nobody.body);
+    // A connection's own secret opens nothing here.
+    let body = of_account("evt_6", &test.account_id, false);
+    let own = here.deliver("", &signature(SECRET, here.clock.now().timestamp(), &body), &body).await;
+    assert_eq!(own.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn trap_21_test_events_at_a_live_endpoint_are_taken_dropped_and_counted() {
+    let here = Here::new().await;
+    let live = NewConnection { livemode: true, ..new_connection("live", SECRET_KEY) };
+    let live = here.store.insert_connection(&live, here.clock.now()).await.unwrap();
+    here.store.add_webhook_secret(&live.id, &SECRET.into(), here.clock.now()).await.unwrap();
+    let answer = here.on_platform(&of_account("evt_1", &live.account_id, false)).await;
+    assert_eq!((answer.status, answer.body.contains("dropped")), (StatusCode::OK, true), "{}", answer.body);
+    let own = here.signed(&live, SECRET, &event("evt_2").to_string()).await;
+    assert_eq!(own.status, StatusCode::OK);
+    let others = here.signed(&live, SECRET, &of_account("evt_3", "acct_other", true)).await;
+    assert_eq!(others.status, StatusCode::OK);
+    // Counting is nobody's to wait for: what is kept comes after it.
+    let kept = here.signed(&live, SECRET, &of_account("evt_4", &live.account_id, true)).await;
+    assert_eq!(kept.body, "Received.");
+    assert_eq!(here.kept(&live).await, ["evt_4"]);
+    let inbox = here.inbox_of(&live).await;
+    assert_eq!(inbox.dropped, 3);
+    assert_eq!(inbox.last_dropped.unwrap().1, "it is of another Stripe account than the connection's");
+    let admin = here.admin().await;
+    let page = here.get("/admin/connections/live?tab=settings", Some(&admin)).await;
+    assert!(page.page(StatusCode::OK).contains("3 dropped"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn trap_27_ended_access_asks_for_somebody_who_connects_again() {
+    let here = Here::new().await;
+    let oauth = NewConnection { how: How::Oauth, ..new_connection("shop", SECRET_KEY) };
+    let shop = here.store.insert_connection(&oauth, here.clock.now()).await.unwrap();
+    let ended = |second: i64| {
+        let mut event = event("evt_1");
+        (event["type"], event["account"]) =
+            (json!("account.application.deauthorized"), json!(shop.account_id));
+        event["created"] = json!(second);
+        event.to_string()
+    };
+    let now = here.clock.now().timestamp();
+    let late = here.on_platform(&ended(now - 60)).await;
+    assert_eq!((late.status, late.body.contains("no present access")), (StatusCode::OK, true));
+    let status = async || here.store.connection(&shop.id).await.unwrap().unwrap().status;
+    assert_eq!(status().await, Status::Connecting, "it was said before this access was given");
+    assert_eq!(here.on_platform(&ended(now)).await.status, StatusCode::OK);
+    let Status::ReauthenticationRequired { why } = status().await else { panic!("{:?}", status().await) };
+    assert!(why.contains("ended the access"), "{why}");
+    assert_eq!(here.sync.did(), ["stop shop"]);
+    assert_eq!(here.store.audit(1).await.unwrap()[0].action, "connection.access_ended");
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_kept_once_to_be_shown() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    for _ in 0..2 {
+        assert_eq!(here.signed(&shop, SECRET, "{]").await.status, StatusCode::OK);
+    }
+    let kept = here.kept(&shop).await;
+    assert!(kept.len() == 1 && kept[0].starts_with("sha256:"), "{kept:?}");
+}
+
+#[tokio::test]
+async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let large = "x".repeat(crate::inbox::LARGEST + 1);
+    let answer = here.signed(&shop, SECRET, &large).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let full: Vec<_> = std::iter::from_fn(|| here.inbox.room(None)).collect();
+    let body = event("evt_1").to_string();
+    let answer = here.signed(&shop, SECRET, &body).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers[header::RETRY_AFTER], "5");
+    assert_eq!(here.kept(&shop).await, [""; 0]);
+    drop(full);
+    assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::OK);
+    // Larger than any form, and taken.
+    let mut long = event("evt_2");
+    long["data"]["object"]["description"] = json!("x".repeat(200_000));
+    assert_eq!(here.signed(&shop, SECRET, &long.to_string()).await.status, StatusCode::OK);
+    // What cannot be stored is not called received either.
+    here.store.close().await;
+    let answer = here.signed(&shop, SECRET, &body).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn the_settings_show_the_endpoint_and_four_characters_of_each_secret() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let shop = here.connection("shop").await;
+    let path = "/admin/connections/shop?tab=settings";
+    let before = here.get(path, Some(&admin)).await;
+    let address = format!("http://localhost:8080/webhooks/stripe/{}", shop.id);
+    assert!(before.page(StatusCode::OK).contains(&address), "{}", before.body);
+    assert!(before.body.contains("None yet") && before.body.contains("over https only"), "{}", before.body);
+    let adding = "/admin/connections/shop/webhook-secrets";
+    for odd in ["", "sk_test_NeverOnAnyPage", "whsec_", "whsec_ a secret with spaces"] {
+        let refused = here.post(adding, &admin, &[("secret", odd)]).await;
+        let page = refused.page(StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(page.contains("begins with whsec_"), "{page}");
+    }
+    assert_eq!(here.post(adding, &admin, &[("secret", SECRET)]).await.status, StatusCode::SEE_OTHER);
+    let again = here.post(adding, &admin, &[("secret", SECRET)]).await;
+    assert!(again.page(StatusCode::UNPROCESSABLE_ENTITY).contains("stored already"), "{}", again.body);
+    here.signed(&shop, SECRET, &event("evt_1").to_string()).await;
+    let after = here.get(path, Some(&admin)).await;
+    let page = after.page(StatusCode::OK);
+    assert!(page.contains("whsec_…1111") && page.contains("1 in all"), "{page}");
+    for role in [Role::Standard, Role::ReadOnly] {
+        let user = here.user(role).await;
+        let refused = here.post(adding, &user, &[("secret", SECOND)]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    }
+    let without_token = here.send(adding, &admin.cookie, &[("secret", SECOND)]).await;
+    assert_eq!(without_token.status, StatusCode::FORBIDDEN);
+    assert_eq!(here.store.webhook_secrets(&shop.id).await.unwrap().len(), 1);
+}
