@@ -189,7 +189,7 @@ impl<W: Warehouse> Changes<'_, W> {
         for some in ids.chunks(TOGETHER) {
             unless_stopped(&self.fetch.stop)?;
             let asked: Vec<(String, Result<Object, SyncError>)> = stream::iter(some.iter().cloned())
-                .map(async |id| (id.clone(), self.ask(resource, &id).await))
+                .map(|id| self.ask(resource, id))
                 .buffer_unordered(self.width)
                 .collect()
                 .await;
@@ -205,9 +205,10 @@ impl<W: Warehouse> Changes<'_, W> {
         Ok(again)
     }
 
-    async fn ask(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
+    async fn ask(&self, resource: &'static Resource, id: String) -> (String, Result<Object, SyncError>) {
         let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
-        timeout(self.patience, self.fetch.object(resource, id)).await.unwrap_or_else(slow)
+        let object = timeout(self.patience, self.fetch.object(resource, &id)).await.unwrap_or_else(slow);
+        (id, object)
     }
 
     /// What was read again, and what is gone, in one transaction.

@@ -107,14 +107,19 @@ impl Fetch {
         ids: impl Iterator<Item = String>,
         decoder: &mut Decoder,
     ) -> Result<(), SyncError> {
-        let ask = |id: String| async move { self.object(resource, &id).await.map(|object| (id, object)) };
-        let mut objects = stream::iter(ids.map(ask)).buffered(THIN);
+        let ids: Vec<String> = ids.collect();
+        let mut objects = stream::iter(ids).map(|id| self.named(resource, id)).buffered(THIN);
         while let Some(object) = objects.next().await {
             let (id, object) = object?;
             // One that is gone meanwhile has an event of its own.
             self.decode(resource, &id, object, decoder).await?;
         }
         Ok(())
+    }
+
+    async fn named(&self, resource: &'static Resource, id: String) -> Result<(String, Object), SyncError> {
+        let object = self.object(resource, &id).await?;
+        Ok((id, object))
     }
 
     /// Asks for one object at the pinned version.

@@ -180,7 +180,7 @@ impl Updates {
         if matches!(summary.ending, Ending::Success | Ending::Partial)
             && let Some(place) = self.places().get_mut(&connection.name)
         {
-            place.last = Last { connection: connection.id, tables: summary.tables.clone() };
+            place.last = Last { connection: connection.id.clone(), tables: summary.tables.clone() };
         }
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {
