@@ -29,6 +29,9 @@ impl Account {
         let account = Self { warehouse, _folder: folder };
         for resource in catalog::resources() {
             let own: Vec<&Value> = objects.iter().filter(|o| o["object"] == resource.table.object).collect();
+            if own.is_empty() {
+                continue;
+            }
             let page = json!({"object": "list", "data": own, "has_more": false}).to_string();
             let mut decoder = Decoder::new(resource);
             decoder.page(page.as_bytes(), at(AS_OF) * 1_000_000, &HashSet::new()).unwrap();
