@@ -21,6 +21,9 @@ pub struct Standing {
     pub state: Option<TableState>,
 }
 
+/// Tables counted by one query: each takes some of the little memory that DuckDB has.
+const TOGETHER: usize = 12;
+
 /// Every table of the connection, in the catalogue's order; none before the first cycle. Asked of a reader, so that
 /// nobody who looks waits for the batch that is being written.
 ///
@@ -33,8 +36,11 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
         return Ok(Vec::new());
     }
     let mut states = sync::table_states(checkpoints(reader, &schema).await?)?;
-    let rows =
-        reader.query(&counting(&schema, &held), Vec::new()).await.context("could not count rows")?.rows;
+    let mut rows = Vec::new();
+    for some in held.chunks(TOGETHER) {
+        let counted = reader.query(&counting(&schema, some), Vec::new()).await;
+        rows.extend(counted.context("could not count rows")?.rows);
+    }
     let standing = |row: Vec<Value>| {
         let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
         let last_data_at = if let Value::Timestamp(at) = newest { Some(at.and_utc()) } else { None };
@@ -57,9 +63,9 @@ async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<&'stat
     Ok(ours.filter(|name| there.contains(name)).collect())
 }
 
-/// What the checkpoints say of tables. Those of slices are left out: there can be thousands.
+/// What the checkpoints say of tables and of rounds. Those of slices are left out: there can be thousands.
 async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Checkpoint>> {
-    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND key LIKE 'table/%'";
+    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND (key LIKE 'table/%' OR key LIKE 'round/%')";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
     let rows = found.context("could not read the checkpoints")?.rows;
     let checkpoint = |row: Vec<Value>| {
