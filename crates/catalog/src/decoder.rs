@@ -184,6 +184,12 @@ impl Decoder {
         for element in objects {
             let table = self.resource.table.name;
             let Some((key, object)) = self.identified(table, element) else { continue };
+            if is_deleted(&object) {
+                let id = Some(key.id.clone());
+                self.rejects.push(Reject::whole(table, id, "a deleted object in a list", &object));
+                keys.push(key);
+                continue;
+            }
             let misfits = self.rows.append(&object, &[], Some(place), as_of_micros);
             self.note(table, &key.id, misfits);
             keys.push(key);
@@ -222,6 +228,11 @@ impl Decoder {
         let first = Place { parent: &at.parent, position: at.position };
         let keys = self.append_children(at.child, first, objects, as_of_micros);
         Ok(Page { keys, has_more, next, incomplete: Vec::new() })
+    }
+
+    /// Takes over what another decoder of the same list could not decode.
+    pub fn keep(&mut self, rejects: Vec<Reject>) {
+        self.rejects.extend(rejects);
     }
 
     /// Rows of the resource itself decoded so far.

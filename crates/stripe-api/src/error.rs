@@ -126,7 +126,9 @@ impl StripeError {
     /// The object is gone.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::NotFound { code: Some(code), .. } if code == "resource_missing")
+        // API v2 has a code of its own, which it also gives for paths that it does not know.
+        let gone = |code: &str| code == "resource_missing" || code == "not_found";
+        matches!(self, Self::NotFound { code: Some(code), .. } if gone(code))
     }
 
     /// An object that the request names, other than the one to go on from, is gone.

@@ -15,6 +15,19 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(Cow<'static, str>, String)>,
 }
 
+impl Request {
+    /// Whether it asks to expand something.
+    pub(crate) fn is_expanded(&self) -> bool {
+        self.query.iter().any(|(name, _)| name == "expand[]")
+    }
+
+    /// The same without expansions.
+    pub(crate) fn plain(&self) -> Self {
+        let query = self.query.iter().filter(|(name, _)| name != "expand[]").cloned().collect();
+        Self { path: self.path.clone(), query }
+    }
+}
+
 type Query = Vec<(Cow<'static, str>, String)>;
 
 /// The page that a slice asks for. `again` asks for what the list leaves out otherwise.
@@ -99,7 +112,11 @@ fn named(page: &str) -> Request {
     let path =
         path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("/", |at| rest.split_at(at).1));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned();
-    Request { path: path.to_owned(), query: query.map(|(name, value)| (name.into(), value)).collect() }
+    // The host is the configured one, whatever stands here.
+    Request {
+        path: format!("/{}", path.trim_start_matches('/')),
+        query: query.map(|(name, value)| (name.into(), value)).collect(),
+    }
 }
 
 /// What an id keeps as it is: all that a path segment may hold unescaped.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Objects read again before they are stored together.
-const TOGETHER: usize = 200;
+const TOGETHER: usize = 100;
 
 /// What applying changes needs of its cycle.
 pub(crate) struct Changes<'a, W> {
@@ -154,7 +154,7 @@ impl<W: Warehouse> Changes<'_, W> {
         since_micros: i64,
         created_from: Option<i64>,
         belonging: Belonging,
-    ) -> Result<u64, SyncError> {
+    ) -> Result<Again, SyncError> {
         let created_from = resource.list.created.zip(created_from);
         let (mut again, mut after) = (Again::default(), String::new());
         loop {
@@ -172,7 +172,7 @@ impl<W: Warehouse> Changes<'_, W> {
             after = last.clone();
             again.extend(self.reread(resource, ids).await?);
         }
-        again.refused_apart(resource.table.name)
+        Ok(again)
     }
 
     /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read
@@ -337,22 +337,6 @@ impl Again {
     pub(crate) fn extend(&mut self, other: Self) {
         self.rows += other.rows;
         self.failed.extend(other.failed);
-    }
-
-    /// How many rows were written. An object that Stripe refuses to show stays as it was; any other failure is an error.
-    pub(crate) fn refused_apart(self, table: &str) -> Result<u64, SyncError> {
-        for (id, error) in self.failed {
-            if !error.is_unavailable() {
-                return Err(error);
-            }
-            tracing::warn!(
-                table,
-                id,
-                why = error.sentence(),
-                "Stripe does not show an object; its row stays as it was"
-            );
-        }
-        Ok(self.rows)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     error::unless_stopped,
     gathered::{Gathered, Transaction},
     reread::is_feed,
-    state::{slice_removed, table_checkpoint},
+    state::{Owed, owed_checkpoint, slice_removed, table_checkpoint},
 };
 
 /// What is gathered is stored at least this often, so that a slow copy shows its progress and loses little.
@@ -36,6 +36,16 @@ pub(crate) struct Copy<'a, W> {
     /// The most rows that one transaction stores.
     pub(crate) rows: usize,
     pub(crate) walk: Walk,
+    /// What is owed to the table already.
+    pub(crate) owed: Owed,
+}
+
+/// A walk at its end.
+pub(crate) struct Over {
+    /// Where the table stands.
+    pub(crate) state: TableState,
+    /// What it did not meet and could not read again; that it is owed is stored.
+    pub(crate) failed: Vec<(String, SyncError)>,
 }
 
 /// Why a list is walked.
@@ -110,7 +120,7 @@ impl<W: Warehouse> Copy<'_, W> {
         mut slices: Vec<Slice>,
         mut frontier: Option<i64>,
         mut committed: impl FnMut(Committed),
-    ) -> Result<TableState, SyncError> {
+    ) -> Result<Over, SyncError> {
         let mut gathered = Gathered::default();
         if slices.is_empty() {
             slices = self.walk.slices(self.resource.list);
@@ -217,9 +227,10 @@ impl<W: Warehouse> Copy<'_, W> {
         &self,
         numbers: impl Iterator<Item = u32>,
         frontier: Option<i64>,
-    ) -> Result<TableState, SyncError> {
+    ) -> Result<Over, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
+        let mut failed = Vec::new();
         match self.walk {
             // Events that the walk did not meet are too old for Stripe to keep, not gone.
             Walk::Again { began, from, .. } if !is_feed(table) => {
@@ -227,7 +238,9 @@ impl<W: Warehouse> Copy<'_, W> {
                 let parent = self.resource.also.and_then(|also| also.parent);
                 let belonging =
                     parent.map_or(Belonging::Any, |parent| Belonging::Nowhere(parent.place.name()));
-                self.changes.reread_untouched(self.resource, began.as_of_micros, from, belonging).await?;
+                let again =
+                    self.changes.reread_untouched(self.resource, began.as_of_micros, from, belonging).await?;
+                failed = again.failed;
             }
             Walk::Again { .. } => {}
             Walk::First { .. } => self.seal().await?,
@@ -235,9 +248,14 @@ impl<W: Warehouse> Copy<'_, W> {
         let state = self.walk.over(frontier);
         let mut batch = Batch::of(schema);
         batch.checkpoints.push(table_checkpoint(table.name, &state)?);
+        if !failed.is_empty() {
+            let mut owed = self.owed.clone();
+            owed.add(failed.iter().map(|(id, _)| id.clone()));
+            batch.checkpoints.push(owed_checkpoint(table.name, Some(&owed))?);
+        }
         batch.checkpoints.extend(numbers.map(|number| slice_removed(table.name, number)));
         warehouse.apply(batch).await?;
-        Ok(state)
+        Ok(Over { state, failed })
     }
 
     /// What was inserted without being looked up is there once.

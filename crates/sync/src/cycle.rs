@@ -1,6 +1,10 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use catalog::{Api, Resource};
 use futures::{
@@ -12,7 +16,7 @@ use warehouse::{Batch, Warehouse};
 use crate::{
     Began, Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
     change::Changes,
-    copy::{Committed, Copy, Walk},
+    copy::{Committed, Copy, Over, Walk},
     fetch::Fetch,
     reread::EVENTS,
     state::{
@@ -24,6 +28,8 @@ use crate::{
 pub(crate) struct Cycle<'a, W> {
     pub(crate) engine: &'a Engine<W>,
     pub(crate) fetch: Fetch,
+    /// Table and id of objects that a walk did not meet and that could not be read again.
+    pub(crate) owing: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl<W: Warehouse> Cycle<'_, W> {
@@ -126,7 +132,8 @@ impl<W: Warehouse> Cycle<'_, W> {
         let walks = own_lists().enumerate().map(|(place, resource)| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
-            self.copy_table(resource, state, slices).map(move |report| (place, report))
+            let owed = stored.owed.get(resource.table.name).cloned().unwrap_or_default();
+            self.copy_table(resource, state, slices, owed).map(move |report| (place, report))
         });
         let walks = stream::iter(walks.collect::<Vec<_>>()).buffer_unordered(self.engine.options.tables);
         let by_place: BTreeMap<usize, TableReport> = walks.collect().await;
@@ -143,6 +150,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         resource: &'static Resource,
         state: Option<TableState>,
         slices: Vec<Slice>,
+        owed: Owed,
     ) -> TableReport {
         let table = resource.table.name;
         let holds_nothing = matches!(state, None | Some(TableState::Unavailable { .. })) && slices.is_empty();
@@ -151,7 +159,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         let (frontier, walk) = match state {
             Some(live @ TableState::Live { .. }) => {
                 self.complete(table);
-                return TableReport { table, rows: 0, outcome: Ok(live) };
+                return TableReport::new(table, 0, Ok(live));
             }
             Some(TableState::Copying { frontier, began }) => (frontier, first(began)),
             Some(TableState::Comparing { frontier, began, from, walks }) => {
@@ -161,16 +169,38 @@ impl<W: Warehouse> Cycle<'_, W> {
         };
         let mut rows = 0;
         let mut longest = 1;
+        let mut trouble = None;
         let outcome = self
-            .copier(resource, walk)
+            .copier(resource, walk, owed)
             .run(slices, frontier, |committed| {
                 rows += committed.rows;
                 longest = longest.max(committed.left);
                 self.committed(table, &committed, longest);
             })
             .await;
+        let outcome = match outcome {
+            Ok(Over { state, failed }) => {
+                trouble = self.owe(table, failed);
+                Ok(state)
+            }
+            Err(error) => Err(error),
+        };
         let holds_nothing = holds_nothing && rows == 0;
-        TableReport { table, rows, outcome: self.concluded(resource, outcome, holds_nothing).await }
+        let mut report =
+            TableReport::new(table, rows, self.concluded(resource, outcome, holds_nothing).await);
+        report.trouble = trouble;
+        report
+    }
+
+    /// Notes what could not be read again; the last reason that is not Stripe's refusal to show one object.
+    fn owe(&self, table: &'static str, failed: Vec<(String, SyncError)>) -> Option<SyncError> {
+        let mut trouble = None;
+        let mut owing = self.owing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, error) in failed {
+            owing.push((table, id));
+            trouble = Some(error).filter(|error| !error.is_unavailable()).or(trouble);
+        }
+        trouble
     }
 
     /// Turns Stripe's refusal of a resource into a state of the table (trap 23), as long as the table holds nothing: one
@@ -214,7 +244,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         Changes { fetch: &self.fetch, warehouse, schema, width: options.reads, patience }
     }
 
-    fn copier(&self, resource: &'static Resource, walk: Walk) -> Copy<'_, W> {
+    fn copier(&self, resource: &'static Resource, walk: Walk, owed: Owed) -> Copy<'_, W> {
         let options = self.engine.options;
         Copy {
             changes: self.changes(),
@@ -223,6 +253,7 @@ impl<W: Warehouse> Cycle<'_, W> {
             pages: options.pages,
             rows: options.rows,
             walk,
+            owed,
         }
     }
 

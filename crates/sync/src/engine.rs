@@ -1,21 +1,19 @@
 //! One update cycle of one connection.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use catalog::Resource;
 use stripe_api::Stripe;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Feed, Phase, Progress, Reread, SyncError, TableState,
-    cycle::Cycle,
-    error::unless_stopped,
-    fetch::Fetch,
-    follow::{Debts, Following},
-    rounds::{Round, Rounds},
-    state::Stored,
+    Phase, Progress, Reread, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
+    follow::Following, rounds::Rounds, state::Stored,
 };
 
 /// How wide a cycle works.
@@ -77,6 +75,20 @@ pub struct TableReport {
     pub rows: u64,
     /// Where the table stands now, or why it could not go on.
     pub outcome: Result<TableState, SyncError>,
+    /// What went wrong with some of its objects although it stands: they are owed to it.
+    pub trouble: Option<SyncError>,
+}
+
+impl TableReport {
+    pub(crate) fn new(table: &'static str, rows: u64, outcome: Result<TableState, SyncError>) -> Self {
+        Self { table, rows, outcome, trouble: None }
+    }
+
+    /// What went wrong, with all of it or a part.
+    #[must_use]
+    pub fn error(&self) -> Option<&SyncError> {
+        self.outcome.as_ref().err().or(self.trouble.as_ref())
+    }
 }
 
 /// What a cycle did.
@@ -95,9 +107,9 @@ impl Report {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
-    /// Tables that could not go on; unavailable ones are not among them.
+    /// Tables that could not go on, or not with all of their objects; unavailable ones are not among them.
     pub fn failed(&self) -> impl Iterator<Item = (&'static str, &SyncError)> {
-        self.tables.iter().filter_map(|table| Some((table.table, table.outcome.as_ref().err()?)))
+        self.tables.iter().filter_map(|table| Some((table.table, table.error()?)))
     }
 }
 
@@ -117,41 +129,47 @@ impl<W: Warehouse> Engine<W> {
     async fn cycle(&self, stop: &CancellationToken) -> Result<Report, SyncError> {
         let before = self.stripe.requests();
         self.prepare().await?;
-        let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
-        let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
-        let cycle = Cycle { engine: self, fetch };
-        let feeds = cycle.feeds(&mut stored).await?;
-        cycle.walk_again_what_is_due(&mut stored).await?;
-        let rounds = std::mem::take(&mut stored.rounds);
-        let mut owed = std::mem::take(&mut stored.owed);
-        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let mut tables = cycle.copy(stored).await?;
-        self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        self.follow(&cycle, feeds, (rounds, &mut owed), &mut tables).await?;
-        tables
-            .sort_by_key(|report| catalog::resources().iter().position(|one| one.table.name == report.table));
-        Ok(Report { tables, requests: self.stripe.requests() - before })
-    }
-
-    /// What changed, then what belongs to it; by turns, since the latter can take hours the first time.
-    async fn follow(
-        &self,
-        cycle: &Cycle<'_, W>,
-        mut feeds: Vec<(&'static Resource, Feed)>,
-        (mut rounds, owed): (BTreeMap<String, Round>, &mut Debts),
-        tables: &mut Vec<TableReport>,
-    ) -> Result<(), SyncError> {
+        let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
         loop {
-            for (events, feed) in &mut feeds {
-                unless_stopped(&cycle.fetch.stop)?;
-                let following = Following { cycle, changes: cycle.changes(), events };
-                *feed = following.run(feed.clone(), tables, owed).await?;
+            let (mut tables, over) = self.turn(stop).await?;
+            for report in &mut tables {
+                let sum = rows.entry(report.table).or_default();
+                *sum += report.rows;
+                report.rows = *sum;
             }
-            let until = Instant::now() + self.options.rounds;
-            if (Rounds { cycle, changes: cycle.changes(), until }).run(&mut rounds, tables).await? {
-                return Ok(());
+            if over {
+                let place = |table| catalog::resources().iter().position(|one| one.table.name == table);
+                tables.sort_by_key(|report| place(report.table));
+                return Ok(Report { tables, requests: self.stripe.requests() - before });
             }
         }
+    }
+
+    /// Everything once; whether nothing is left to do. Asking parents for what belongs to them can take hours: by turns
+    /// with the rest.
+    async fn turn(&self, stop: &CancellationToken) -> Result<(Vec<TableReport>, bool), SyncError> {
+        let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
+        stored.began().for_each(|began| self.stripe.go_on_after(began.as_of_micros));
+        let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
+        let feeds = cycle.feeds(&mut stored).await?;
+        cycle.walk_again_what_is_due(&mut stored).await?;
+        let mut rounds = std::mem::take(&mut stored.rounds);
+        let mut owed = stored.owed.clone();
+        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        let mut tables = cycle.copy(stored).await?;
+        for (table, id) in cycle.owing.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            owed.entry(table.to_owned()).or_default().add([id]);
+        }
+        self.progress.send_modify(|progress| progress.phase = Phase::Changes);
+        for (events, feed) in feeds {
+            unless_stopped(stop)?;
+            let following = Following { cycle: &cycle, changes: cycle.changes(), events };
+            following.run(feed, &mut tables, &mut owed).await?;
+        }
+        let until = Instant::now() + self.options.rounds;
+        let going = Rounds { cycle: &cycle, changes: cycle.changes(), until };
+        let over = going.run(&mut rounds, &mut tables).await?;
+        Ok((tables, over))
     }
 
     /// Makes the tables, and sees to it that what is asked now looks newer than what they hold. [`Engine::run`] begins

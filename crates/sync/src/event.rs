@@ -100,8 +100,7 @@ pub(crate) fn hints(body: &[u8]) -> Result<Vec<Hint>, serde_json::Error> {
     Ok(page.data.into_iter().filter_map(hint).collect())
 }
 
-/// What an event that Stripe pushed hints at, and whether it is one of API v1. A thin event is a subject itself: it shows
-/// only a part of what Stripe keeps.
+/// What an event that Stripe pushed hints at, and whether it is one of API v1.
 pub(crate) fn pushed(body: &[u8]) -> Result<(Hint, bool), serde_json::Error> {
     let event: Event = serde_json::from_slice(body)?;
     let is_v1 = event.object != THIN;
@@ -120,12 +119,9 @@ fn hint(raw: &RawValue) -> Option<Hint> {
 
 impl Event {
     fn hint(self) -> Hint {
-        let Self { id, object, data, related_object } = self;
+        let Self { id, object: _, data, related_object } = self;
         let mut subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
         subjects.extend(related_object.map(referred));
-        if object == THIN {
-            subjects.push(Subject { object, id: id.clone() });
-        }
         Hint { event: id, subjects }
     }
 }
@@ -219,15 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn trap_18_a_thin_event_names_its_related_object_and_itself() {
+    fn trap_18_a_pushed_thin_event_names_its_related_object() {
         let thin = serde_json::json!({
             "id": "evt_1", "object": "v2.core.event", "type": "v2.core.account.updated", "data": { "x": 1 },
             "related_object": { "id": "acct_1", "type": "v2.core.account", "url": "/v2/core/accounts/acct_1" },
         });
         let (hint, is_v1) = pushed(thin.to_string().as_bytes()).unwrap();
         let named: Vec<_> = hint.subjects.into_iter().map(|subject| (subject.object, subject.id)).collect();
-        let expected = [("v2.core.account", "acct_1"), ("v2.core.event", "evt_1")];
-        assert_eq!(named, expected.map(|(object, id)| (object.to_owned(), id.to_owned())));
+        assert_eq!(named, [("v2.core.account".to_owned(), "acct_1".to_owned())]);
         assert!(!is_v1);
     }
 

@@ -1,6 +1,9 @@
 //! Pages and objects from Stripe into a decoder, nested lists completed.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use catalog::{DecodeError, Decoder, Incomplete, List, One, Page, Paging, Resource};
@@ -63,9 +66,44 @@ pub(crate) struct Fetch {
     pub(crate) stripe: Stripe,
     /// Requests, and the pauses before they are repeated, end with it.
     pub(crate) stop: CancellationToken,
+    /// Tables whose objects are asked for without expansions, since Stripe refused these.
+    plain: Arc<Mutex<HashSet<&'static str>>>,
 }
 
 impl Fetch {
+    pub(crate) fn new(stripe: &Stripe, stop: &CancellationToken) -> Self {
+        Self { stripe: stripe.clone(), stop: stop.clone(), plain: Arc::default() }
+    }
+
+    fn is_plain(&self, resource: &Resource) -> bool {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).contains(resource.table.name)
+    }
+
+    /// An answer; where Stripe refuses it, asked for once more without expansions, which may be what it refuses.
+    async fn expanded<T>(
+        &self,
+        resource: &'static Resource,
+        request: Request,
+        decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
+    ) -> Result<(T, Answer), SyncError> {
+        let mut decode = decode;
+        let request = if self.is_plain(resource) { request.plain() } else { request };
+        match self.decoded(&request, &mut decode).await {
+            Err(refusal) if refusal.is_unavailable() && request.is_expanded() => {
+                let answer = self.decoded(&request.plain(), &mut decode).await?;
+                let (table, why) = (resource.table.name, refusal.sentence());
+                tracing::warn!(
+                    table,
+                    why,
+                    "Stripe does not show nested lists of a table; they are not copied"
+                );
+                self.plain.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
+                Ok(answer)
+            }
+            other => other,
+        }
+    }
+
     /// The next page of a slice, with its nested lists completed, and the slice after it.
     ///
     /// A cursor object that is gone (trap 2) gives no rows and a slice that goes on by time.
@@ -79,7 +117,8 @@ impl Fetch {
         let request = asking::page(resource, &ask, slice.again);
         let mut ids = Decoder::new(resource);
         let shown = if resource.list.thin { &mut ids } else { &mut *decoder };
-        let mut fetched = match self.page(&request, &ask.skip, shown).await {
+        let path = request.path.clone();
+        let mut fetched = match self.page(resource, request, &ask.skip, shown).await {
             Ok(fetched) => fetched,
             Err(error) => return Ok((None, lost_cursor(slice, resource.list, error)?)),
         };
@@ -89,9 +128,10 @@ impl Fetch {
         fetched.page.has_more &= resource.list.paging != Paging::Whole;
         let last = fetched.page.keys.last().map(|key| &key.id);
         if fetched.page.has_more && last == slice.at.as_ref().map(|at| &at.id) {
-            return Err(SyncError::Stuck { path: request.path });
+            return Err(SyncError::Stuck { path });
         }
         if resource.list.thin {
+            decoder.keep(ids.finish().rejects);
             let new = fetched.page.keys.iter().filter(|key| !ask.skip.contains(&key.id));
             self.whole(resource, new.map(|key| key.id.clone()), decoder).await?;
         }
@@ -127,8 +167,8 @@ impl Fetch {
         // Not later than the request is sent: what happens after it must win.
         let as_of_micros = self.stripe.now().timestamp_micros();
         let Some(request) = asking::object(resource, id) else { return Ok(Object::Gone { as_of_micros }) };
-        match self.ask(&request).await {
-            Ok(answer) => Ok(Object::Found(answer)),
+        match self.expanded(resource, request, |_| Ok(())).await {
+            Ok(((), answer)) => Ok(Object::Found(answer)),
             Err(SyncError::Stripe { source, .. }) if source.is_missing() => Ok(Object::Gone { as_of_micros }),
             Err(error) => Err(error),
         }
@@ -168,12 +208,13 @@ impl Fetch {
     /// A page, asked for again when it was cut. When it fails, no row was added.
     async fn page(
         &self,
-        request: &Request,
+        resource: &'static Resource,
+        request: Request,
         skip: &HashSet<String>,
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
         let decoded = |answer: &Answer| decoder.page(&answer.body, answer.sent_at.timestamp_micros(), skip);
-        let (page, answer) = self.decoded(request, decoded).await?;
+        let (page, answer) = self.expanded(resource, request, decoded).await?;
         Ok(Fetched { page, body: answer.body, date: answer.date })
     }
 

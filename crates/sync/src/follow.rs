@@ -249,12 +249,13 @@ impl<W: Warehouse> Following<'_, W> {
         self.cycle.show(report.table, |shown| shown.rows += rows);
     }
 
-    /// A table that cannot go on; what concerns all ends the cycle.
+    /// A table that stands, but could not be brought up to date; what concerns all ends the cycle.
     fn failed(&self, report: &mut TableReport, error: SyncError) -> Result<(), SyncError> {
         if error.concerns_all() {
             return Err(error);
         }
-        report.outcome = self.cycle.unfinished(report.table, error);
+        self.cycle.show(report.table, |shown| shown.why = Some(error.sentence()));
+        report.trouble = Some(error);
         Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl<W: Warehouse> Engine<W> {
         stop: &CancellationToken,
     ) -> Result<Pass, SyncError> {
         let states = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?.tables;
-        let fetch = Fetch { stripe: self.stripe.clone(), stop: stop.clone() };
+        let fetch = Fetch::new(&self.stripe, stop);
         let Self { warehouse, schema, options, .. } = self;
         let width = options.reads;
         let changes = Changes { fetch: &fetch, warehouse: &**warehouse, schema, width, patience: PATIENCE };
@@ -197,6 +197,8 @@ impl<W: Warehouse> Passing<'_, W> {
         let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else {
             return Ok(());
         };
+        let (applied, thin): (Vec<Told>, Vec<Told>) = applied.into_iter().partition(|told| told.is_v1);
+        self.read_thin(as_of_micros, thin).await?;
         let mut decoder = Decoder::new(events);
         for told in applied {
             let outcome = if self.belongs_to_the_feed(events, &told) {
@@ -215,12 +217,35 @@ impl<W: Warehouse> Passing<'_, W> {
         Ok(())
     }
 
+    /// Thin events show only a part of what Stripe keeps of them: they are read, unless that is left to the feed.
+    async fn read_thin(&mut self, since_micros: i64, thin: Vec<Told>) -> Result<(), SyncError> {
+        let Some(events) = catalog::by_object("v2.core.event").filter(|_| !thin.is_empty()) else {
+            return Ok(());
+        };
+        let own = |told: &&Told| !self.belongs_to_the_feed(events, told);
+        let ids = match self.course(events) {
+            Course::Read(_) => thin.iter().filter(own).map(|told| told.id.clone()).collect(),
+            Course::Wait | Course::Unavailable | Course::Nothing => Vec::new(),
+        };
+        let again = self.changes.reread_stale(events, ids, since_micros).await?;
+        self.done.rows += again.rows;
+        let mut failed: BTreeMap<String, SyncError> = again.failed.into_iter().collect();
+        for Told { id, .. } in thin {
+            let outcome = match failed.remove(&id) {
+                Some(error) => Pushed::Waits { why: error.sentence(), looked_at_micros: since_micros },
+                None => Pushed::Applied,
+            };
+            self.done.events.insert(id, outcome);
+        }
+        Ok(())
+    }
+
     /// Whether the event's row is left to the feed, which will see to what it names. So it must be where a table is
     /// unavailable, lest its first copy have begun just now, with an older state, and the feed pass over the event.
     fn belongs_to_the_feed(&self, events: &'static Resource, told: &Told) -> bool {
         let is_read = !matches!(self.states.get(events.table.name), Some(TableState::Unavailable { .. }));
         let unavailable = |resource| matches!(self.course(resource), Course::Unavailable);
-        !told.is_v1 || is_read && told.subjects.iter().flat_map(resources_of).any(unavailable)
+        is_read && told.subjects.iter().flat_map(resources_of).any(unavailable)
     }
 
     fn course(&self, resource: &'static Resource) -> Course {

@@ -4,7 +4,10 @@
 //! What is due stands in the warehouse itself: a parent that was listed, named by an event or read again has a newer
 //! `_as_of` than the round before began. So nothing has to be remembered between the two, whatever happens in between.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use catalog::{List, Parent, Resource};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -17,7 +20,7 @@ use crate::{
     change::Changes,
     cycle::Cycle,
     error::unless_stopped,
-    set::{Answered, Set},
+    set::Set,
     state::{round_checkpoint, table_checkpoint},
 };
 
@@ -25,6 +28,10 @@ use crate::{
 const TOGETHER: usize = 32;
 /// As long as none was answered, fewer: a list that Stripe refuses is refused for each.
 const FIRST: usize = 4;
+/// A round that met more refusals and failures than this waits until some of those parents answer.
+const MOST_OWED: usize = 50;
+/// A parent may be stored so long after it was asked for: a push reads some before it stores them. In microseconds.
+const MARGIN: i64 = 300_000_000;
 
 /// One round over the parents of a table, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +39,17 @@ pub(crate) struct Round {
     /// Only parents whose rows show a state from then on; none for all.
     since_micros: Option<i64>,
     /// When it began: what changed from then on is the next round's.
-    began: Began,
+    pub(crate) began: Began,
     /// The last parent whose set is stored.
     after: String,
     /// Every parent was asked.
     over: bool,
+    /// Parents that were refused, or could not be read: they are asked first the next time.
+    #[serde(default)]
+    owed: BTreeSet<String>,
+    /// Some parent was answered in this round.
+    #[serde(default)]
+    answered: bool,
     /// When the last round over all parents began that came to its end, by Stripe's clock.
     whole_micros: Option<i64>,
 }
@@ -44,17 +57,41 @@ pub(crate) struct Round {
 impl Round {
     /// The round to go now: the one that was broken off, or a new one, over all parents when that is due.
     fn next(held: Option<&Self>, now: Began, whole_every: Duration) -> Self {
-        let Some(held) = held else { return Self::new(None, now, None) };
+        let Some(held) = held else { return Self::new(None, now, None, BTreeSet::new()) };
         if !held.over {
             return held.clone();
         }
         let every = i64::try_from(whole_every.as_micros()).unwrap_or(i64::MAX);
         let whole = held.whole_micros.is_none_or(|last| now.dated_micros.saturating_sub(last) >= every);
-        Self::new(Some(held.began.as_of_micros).filter(|_| !whole), now, held.whole_micros)
+        let since = held.began.as_of_micros.saturating_sub(MARGIN);
+        Self::new(Some(since).filter(|_| !whole), now, held.whole_micros, held.owed.clone())
     }
 
-    fn new(since_micros: Option<i64>, began: Began, whole_micros: Option<i64>) -> Self {
-        Self { since_micros, began, after: String::new(), over: false, whole_micros }
+    fn new(
+        since_micros: Option<i64>,
+        began: Began,
+        whole_micros: Option<i64>,
+        owed: BTreeSet<String>,
+    ) -> Self {
+        Self { since_micros, began, after: String::new(), over: false, owed, answered: false, whole_micros }
+    }
+
+    /// Notes who answered and who did not; the last reason.
+    fn count(&mut self, sets: &mut [Set]) -> Option<SyncError> {
+        let mut last = None;
+        for set in sets {
+            match set.failure() {
+                Some((parent, error)) => {
+                    self.owed.insert(parent);
+                    last = Some(error);
+                }
+                None => {
+                    self.owed.remove(set.parent());
+                    self.answered = true;
+                }
+            }
+        }
+        last
     }
 
     fn ended(&mut self) {
@@ -113,6 +150,7 @@ struct Went {
     round: Round,
     rows: u64,
     outcome: Result<TableState, SyncError>,
+    trouble: Option<SyncError>,
 }
 
 impl Went {
@@ -158,42 +196,69 @@ impl<W: Warehouse> Rounds<'_, W> {
     async fn round(&self, around: Around, parents: Parents, held: Option<Round>) -> Went {
         let now = Began::now(&self.cycle.fetch.stripe);
         let mut round = Round::next(held.as_ref(), now, self.cycle.engine.options.reread.rounds_every);
-        let mut rows = 0;
+        let (mut rows, mut trouble) = (0, None);
         let outcome = match parents {
-            Parents::Live => self.go(around, &mut round, &mut rows).await,
+            Parents::Live => self.go(around, &mut round, &mut rows, &mut trouble).await,
             Parents::Unavailable { why } => self.unavailable(around, why).await,
             Parents::NotYet => Err(SyncError::Parents { parents: around.parent.table }),
         };
-        let holds_nothing = !round.was_whole() && round.after.is_empty() && around.resource.is_apart();
+        let holds_nothing = !round.was_whole() && !round.answered && around.resource.is_apart();
+        if outcome.is_err() && holds_nothing {
+            // Asked from the first parent on the next time.
+            round = Round::new(None, now, None, BTreeSet::new());
+        }
         let outcome = match outcome {
             Err(error) => self.cycle.concluded(around.resource, Err(error), holds_nothing).await,
             Ok(state) => Ok(state),
         };
-        Went { around, round, rows, outcome }
+        Went { around, round, rows, outcome, trouble }
     }
 
-    /// Asks parent after parent until there is none left, or no time.
-    async fn go(&self, around: Around, round: &mut Round, rows: &mut u64) -> Result<TableState, SyncError> {
-        let mut answered = Answered::default();
+    /// Asks parent after parent until there is none left, or no time; those that are owed first.
+    async fn go(
+        &self,
+        around: Around,
+        round: &mut Round,
+        rows: &mut u64,
+        trouble: &mut Option<SyncError>,
+    ) -> Result<TableState, SyncError> {
+        let mut owed: Vec<String> = round.owed.iter().cloned().collect();
         loop {
             unless_stopped(&self.cycle.fetch.stop)?;
-            if Instant::now() >= self.until {
-                return Ok(round.state());
-            }
-            let most = if answered.any() { TOGETHER } else { FIRST };
-            let ids = self.parents(around, round, most).await?;
-            let Some(last) = ids.last().cloned() else { return self.finish(around, round, &answered).await };
+            let most = if round.answered { TOGETHER } else { FIRST };
+            let (ids, last) = match owed.len() {
+                0 => {
+                    let ids = self.parents(around, round, most).await?;
+                    let last = ids.last().cloned();
+                    (ids, last)
+                }
+                left => (owed.split_off(left.saturating_sub(most)), Some(round.after.clone())),
+            };
+            let Some(last) = last else { break };
             let mut sets: Vec<Set> = stream::iter(ids)
                 .map(|parent| Set::ask(&self.changes, around, parent))
                 .buffer_unordered(self.changes.width)
                 .try_collect()
                 .await?;
-            answered.count(&mut sets);
-            if let Some(refusal) = answered.of_all() {
-                return Err(refusal);
-            }
+            *trouble = round.count(&mut sets).or(trouble.take());
             round.after = last;
             *rows += self.store(around, sets, round).await?;
+            if round.owed.len() > MOST_OWED && owed.is_empty() {
+                break;
+            }
+            if Instant::now() >= self.until {
+                return Ok(round.state());
+            }
+        }
+        match trouble.take() {
+            // Nobody answered: it is about the list, not about a parent (trap 23).
+            Some(error) if !round.answered => Err(error),
+            Some(error) if round.owed.len() > MOST_OWED => Err(error),
+            last => {
+                let state = self.finish(around, round, last.as_ref()).await?;
+                *trouble = last.filter(|error| !error.is_unavailable());
+                Ok(state)
+            }
         }
     }
 
@@ -223,21 +288,29 @@ impl<W: Warehouse> Rounds<'_, W> {
         &self,
         around: Around,
         round: &mut Round,
-        answered: &Answered,
+        last: Option<&SyncError>,
     ) -> Result<TableState, SyncError> {
         let whole_again = round.since_micros.is_none() && round.was_whole();
         if whole_again && !around.resource.is_apart() {
             // What no parent showed is gone, or no parent's any more.
             let belonging = Belonging::To(around.parent.place.name());
-            self.changes.reread_untouched(around.resource, round.began.as_of_micros, None, belonging).await?;
+            let since_micros = round.began.as_of_micros;
+            let again = self.changes.reread_untouched(around.resource, since_micros, None, belonging).await?;
+            for (id, error) in again.failed {
+                let (table, why) = (around.resource.table.name, error.sentence());
+                tracing::warn!(table, id, why, "an object could not be read again; its row stays as it was");
+            }
         }
         round.ended();
         let mut batch = Batch::of(self.changes.schema);
         self.checkpoint(around, round, &mut batch)?;
         self.changes.warehouse.apply(batch).await?;
-        let why = answered.sentence(around.parent.table);
+        let (parents, owed) = (around.parent.table, round.owed.len());
+        let why =
+            last.map(|last| format!("{owed} of {parents} did not answer. The last: {}", last.sentence()));
         self.cycle.show(around.resource.table.name, |shown| {
-            (shown.complete, shown.permille, shown.why) = (true, Some(1000), why);
+            (shown.complete, shown.permille) = (true, Some(1000));
+            shown.why = why.or(shown.why.take());
         });
         Ok(round.state())
     }
@@ -265,11 +338,16 @@ impl<W: Warehouse> Rounds<'_, W> {
     }
 }
 
-/// Whether what has to be there before the round is.
+/// Whether what has to be there before the round is: the parents, and the table's own list where it has one.
 fn parents(around: Around, tables: &[TableReport]) -> Parents {
+    let standing =
+        |table: &str| tables.iter().find(|report| report.table == table).map(|report| &report.outcome);
+    let own = around.resource.table.name;
+    if !around.resource.is_apart() && !matches!(standing(own), Some(Ok(TableState::Live { .. }))) {
+        return Parents::NotYet;
+    }
     let owner = catalog::resource_with(around.parent.table).map(|owner| owner.table.name);
-    let report = tables.iter().find(|report| Some(report.table) == owner);
-    match report.map(|report| &report.outcome) {
+    match owner.and_then(standing) {
         Some(Ok(TableState::Live { .. })) => Parents::Live,
         Some(Ok(TableState::Unavailable { why })) => Parents::Unavailable { why: why.clone() },
         Some(Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_)) | None => {
@@ -278,30 +356,21 @@ fn parents(around: Around, tables: &[TableReport]) -> Parents {
     }
 }
 
-/// Puts what came of a round into its table's report; what concerns all ends the cycle.
-fn report(
-    Went { around, rows, outcome, round }: Went,
-    tables: &mut Vec<TableReport>,
-) -> Result<(), SyncError> {
+/// Puts what came of a round into its table's report; what concerns all ends the cycle. Where the table has a list of its
+/// own, it stands as that says.
+fn report(went: Went, tables: &mut Vec<TableReport>) -> Result<(), SyncError> {
+    let Went { around, rows, outcome, trouble, round: _ } = went;
     let table = around.resource.table.name;
     if outcome.as_ref().is_err_and(SyncError::concerns_all) {
         return outcome.map(|_| ());
     }
     let Some(held) = tables.iter_mut().find(|report| report.table == table) else {
-        tables.push(TableReport { table, rows, outcome });
+        tables.push(TableReport { trouble, ..TableReport::new(table, rows, outcome) });
         return Ok(());
     };
     held.rows += rows;
-    if around.resource.is_apart() {
-        held.outcome = outcome;
-    } else if held.outcome.is_ok() {
-        match outcome {
-            Err(error) => held.outcome = Err(error),
-            Ok(TableState::Unavailable { .. }) => {}
-            Ok(_) if !round.was_whole() => held.outcome = Ok(round.state()),
-            Ok(_) => {}
-        }
-    }
+    let waits = |error: &SyncError| error.is_unavailable() || matches!(error, SyncError::Parents { .. });
+    held.trouble = held.trouble.take().or(trouble).or(outcome.err().filter(|error| !waits(error)));
     Ok(())
 }
 
@@ -331,9 +400,9 @@ mod tests {
         first.ended();
         assert!(matches!(first.state(), TableState::Live { .. }));
         let mut second = Round::next(Some(&first), day(3), every);
-        assert_eq!((second.since_micros, second.began), (Some(DAY), day(3)));
+        assert_eq!((second.since_micros, second.began), (Some(DAY - MARGIN), day(3)));
         second.ended();
-        assert_eq!(Round::next(Some(&second), day(28), every).since_micros, Some(3 * DAY));
+        assert_eq!(Round::next(Some(&second), day(28), every).since_micros, Some(3 * DAY - MARGIN));
         assert_eq!(Round::next(Some(&second), day(29), every).since_micros, None, "all again");
         second.begin_anew();
         assert_eq!(Round::next(Some(&second), day(4), every).since_micros, None);

@@ -35,8 +35,8 @@ enum Came {
     Whole { since_micros: i64 },
     /// Stripe has no such parent any more: its own event or the next walk says so.
     Nothing,
-    /// Stripe refuses it for this parent.
-    Refused(SyncError),
+    /// Stripe refuses it for this parent, or it cannot be read.
+    Failed(SyncError),
 }
 
 /// Where the walk over one parent's list stands.
@@ -125,6 +125,22 @@ impl Set {
         }
     }
 
+    /// Whose it is, and why it is not whole.
+    pub(crate) fn failure(&mut self) -> Option<(String, SyncError)> {
+        match std::mem::replace(&mut self.came, Came::Nothing) {
+            Came::Failed(error) => Some((self.parent.clone(), error)),
+            came @ (Came::Whole { .. } | Came::Nothing) => {
+                self.came = came;
+                None
+            }
+        }
+    }
+
+    /// Whose it is.
+    pub(crate) fn parent(&self) -> &str {
+        &self.parent
+    }
+
     /// The rest of the rows; where the table holds sets, this one has no others.
     pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) {
         self.write(around, batch);
@@ -166,11 +182,11 @@ impl Cursor {
     }
 }
 
-/// What an error says of one parent; what it says of more stays an error.
+/// What an error says of one parent; what it says of all stays an error.
 fn without(error: SyncError) -> Result<Came, SyncError> {
     match &error {
-        SyncError::Stripe { source, .. } if source.is_missing_parent() => Ok(Came::Nothing),
-        SyncError::Stripe { source, .. } if source.is_unavailable() => Ok(Came::Refused(error)),
+        error if error.concerns_all() => {}
+        SyncError::Stripe { source, .. } if source.is_missing_parent() => return Ok(Came::Nothing),
         SyncError::Stripe { .. }
         | SyncError::Decode { .. }
         | SyncError::Warehouse(_)
@@ -180,48 +196,7 @@ fn without(error: SyncError) -> Result<Came, SyncError> {
         | SyncError::Event { .. }
         | SyncError::Parents { .. }
         | SyncError::Setup(_)
-        | SyncError::Stopped => Err(error),
+        | SyncError::Stopped => return Ok(Came::Failed(error)),
     }
-}
-
-/// How many parents were answered in a round so far, and how many refused.
-#[derive(Default)]
-pub(crate) struct Answered {
-    answered: u64,
-    refused: u64,
-    last: Option<SyncError>,
-}
-
-impl Answered {
-    /// Counts sets, and keeps the last refusal among them.
-    pub(crate) fn count(&mut self, sets: &mut [Set]) {
-        for set in sets {
-            match std::mem::replace(&mut set.came, Came::Nothing) {
-                Came::Refused(error) => {
-                    self.refused += 1;
-                    self.last = Some(error);
-                }
-                came @ (Came::Whole { .. } | Came::Nothing) => {
-                    self.answered += 1;
-                    set.came = came;
-                }
-            }
-        }
-    }
-
-    /// Whether any was answered.
-    pub(crate) fn any(&self) -> bool {
-        self.answered > 0
-    }
-
-    /// The refusal, when none was answered: it is about the list, not about a parent (trap 23).
-    pub(crate) fn of_all(&mut self) -> Option<SyncError> {
-        if self.any() { None } else { self.last.take() }
-    }
-
-    /// What to say of parents that were refused while others were answered.
-    pub(crate) fn sentence(&self, parents: &str) -> Option<String> {
-        let last = self.last.as_ref()?;
-        Some(format!("Stripe refused {} of {parents}: {}", self.refused, last.sentence()))
-    }
+    Err(error)
 }

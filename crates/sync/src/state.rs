@@ -149,6 +149,16 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// When the walks and rounds began that are under way or went before: what is asked now must look newer.
+    pub(crate) fn began(&self) -> impl Iterator<Item = Began> {
+        let walks = self.tables.values().filter_map(|state| match state {
+            TableState::Copying { began, .. } => *began,
+            TableState::Comparing { began, .. } => Some(*began),
+            TableState::Live { .. } | TableState::Unavailable { .. } => None,
+        });
+        walks.chain(self.rounds.values().map(|round| round.began))
+    }
+
     /// Reads checkpoints; keys of others are passed over.
     pub(crate) fn read(checkpoints: Vec<Checkpoint>) -> Result<Self, SyncError> {
         let mut stored = Self::default();

@@ -43,8 +43,9 @@ pub enum Change {
     /// By id (children: within their parent), the newest `_as_of` wins; a row that is there already with the same
     /// `_as_of` is replaced.
     Merge(RecordBatch),
-    /// Parents have no other children than those that show a state from then on: others go. With [`Change::Merge`] it
-    /// replaces sets that are too long for one batch.
+    /// Parents have no other children than those that show a state from then on: others go, and those of a parent that is
+    /// a tombstone, and newer than they, become tombstones. With [`Change::Merge`] it replaces sets that are too long for
+    /// one batch.
     EndSets(Vec<Ended>),
     /// Children as of now: the set of each parent is replaced, by nothing if `rows` has none.
     ///

@@ -227,6 +227,9 @@ impl State {
     }
 
     fn write(&mut self, schema: &SchemaName, write: &Write) -> Result<u64, WarehouseError> {
+        if let Change::EndSets(ended) = &write.change {
+            return self.end_sets(schema, write.table, ended);
+        }
         let table = self.table(schema, write.table)?;
         match &write.change {
             Change::Insert(batch) => {
@@ -241,7 +244,6 @@ impl State {
                 let new = split(write.table, batch)?;
                 Ok(new.into_iter().map(|(id, row)| merge(table, id, row)).sum())
             }
-            Change::EndSets(ended) => Ok(end_sets(table, ended)),
             Change::MarkDeleted { ids, as_of_micros } => {
                 let ids: BTreeSet<&String> = ids.iter().collect();
                 ids.into_iter().map(|id| mark(write.table, table, id, *as_of_micros)).sum()
@@ -249,8 +251,30 @@ impl State {
             Change::MarkChildrenDeleted { parents, as_of_micros } => {
                 mark_children(write.table, table, parents, *as_of_micros)
             }
-            Change::ReplaceChildren { .. } => Ok(0),
+            Change::EndSets(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
+    }
+
+    fn end_sets(
+        &mut self,
+        schema: &SchemaName,
+        table: &Table,
+        ended: &[Ended],
+    ) -> Result<u64, WarehouseError> {
+        let mut changed = end_sets(self.table(schema, table)?, ended);
+        let Some(of) = rows::parent_table(table).filter(|of| self.tables.contains_key(&key(schema, of)))
+        else {
+            return Ok(changed);
+        };
+        for Ended { parent, .. } in ended {
+            let rows = self.table(schema, of)?.get(parent).into_iter().flatten();
+            let gone = rows.filter(|row| is_tombstone(row)).map(|row| row.as_of).max();
+            if let Some(as_of) = gone {
+                changed +=
+                    mark_children(table, self.table(schema, table)?, std::slice::from_ref(parent), as_of)?;
+            }
+        }
+        Ok(changed)
     }
 
     fn replace_children(
@@ -276,8 +300,7 @@ impl State {
         held.retain(|_, rows| !rows.is_empty());
         let mut stored = 0;
         for (id, row) in split(table, children)?.into_iter().filter(|(_, row)| inside(row)) {
-            held.entry(id).or_default().push(row);
-            stored += 1;
+            stored += merge(held, id, row);
         }
         Ok(stored)
     }

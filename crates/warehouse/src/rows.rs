@@ -16,6 +16,10 @@ pub(crate) const DELETED: &str = "_deleted";
 
 /// The table whose rows have the rows of `child` as children.
 pub(crate) fn parent_table(child: &Table) -> Option<&'static Table> {
+    let apart = catalog::resource(child.name).and_then(|resource| resource.list.parent);
+    if let Some(parent) = apart {
+        return catalog::tables().find(|table| table.name == parent.table);
+    }
     catalog::resources()
         .iter()
         .find(|resource| resource.children.iter().any(|c| c.table.name == child.name))

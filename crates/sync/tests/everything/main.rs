@@ -97,3 +97,21 @@ async fn trap_9_a_list_that_one_parent_is_refused_goes_on_with_the_others() {
         "{differences:?}"
     );
 }
+
+#[tokio::test]
+async fn trap_9_the_first_parents_that_are_refused_do_not_speak_for_all() {
+    let copy = connected(GallerySpec::default()).await;
+    let accounts = copy.world.truth("/v1/accounts").unwrap();
+    let mut ids: Vec<String> =
+        accounts.iter().map(|one| one.object["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    let script = ids.iter().take(4).fold(FaultScript::new(), |script, id| {
+        script.always(&format!("/v1/accounts/{id}/persons"), Fault::status(403))
+    });
+    copy.sim.set_faults(script);
+    assert_eq!(Copy::unavailable(&copy.cycle().await), [""; 0]);
+    // What was refused is owed: once Stripe answers it is there, though none of the parents changed.
+    copy.sim.set_faults(FaultScript::new());
+    copy.cycle().await;
+    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+}

@@ -94,7 +94,7 @@ impl Summary {
             tables.iter().find(|table| table.table == "events" && table.note.is_some() && !table.failed);
         let failed: Vec<String> =
             failed.into_iter().chain(unfollowed.map(|_| UNFOLLOWED.to_owned())).collect();
-        let mut errors = report.tables.iter().filter_map(|table| table.outcome.as_ref().err());
+        let mut errors = report.tables.iter().filter_map(TableReport::error);
         Self {
             ending: if failed.is_empty() { Ending::Success } else { Ending::Partial },
             why: (!failed.is_empty()).then(|| failed.join("; ")),
@@ -145,12 +145,12 @@ impl Summary {
 
 impl TableSummary {
     fn of(report: &TableReport) -> Self {
-        let note = match &report.outcome {
-            Ok(TableState::Live { .. } | TableState::Copying { .. } | TableState::Comparing { .. }) => None,
-            Ok(TableState::Unavailable { why }) => Some(format!("unavailable: {why}")),
-            Err(error) => Some(error.sentence()),
+        let note = match (report.error(), &report.outcome) {
+            (Some(error), _) => Some(error.sentence()),
+            (None, Ok(TableState::Unavailable { why })) => Some(format!("unavailable: {why}")),
+            (None, _) => None,
         };
-        Self { table: report.table.to_owned(), rows: report.rows, note, failed: report.outcome.is_err() }
+        Self { table: report.table.to_owned(), rows: report.rows, note, failed: report.error().is_some() }
     }
 
     /// "1204 rows", or why not.

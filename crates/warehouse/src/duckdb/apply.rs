@@ -152,7 +152,17 @@ impl Store<'_> {
                 WHERE t.{PARENT} = e.parent AND t.{AS_OF} < make_timestamp(e.since)",
             sql::name(self.schema, table)
         );
-        Ok(wide(self.connection.execute(&delete, [serde_json::Value::from(listed).to_string()])?))
+        let gone = self.connection.execute(&delete, [serde_json::Value::from(listed).to_string()])?;
+        let Some(parent) = rows::parent_table(table) else { return Ok(wide(gone)) };
+        let parents: Vec<String> = ended.iter().map(|ended| ended.parent.clone()).collect();
+        let bury = format!(
+            "UPDATE {} AS t SET {DELETED} = true, {AS_OF} = p.{AS_OF} FROM {} AS p
+                WHERE t.{PARENT} = p.id AND p.{DELETED} AND NOT t.{DELETED} AND t.{AS_OF} <= p.{AS_OF}
+                    AND t.{PARENT} IN ({LISTED})",
+            sql::name(self.schema, table),
+            sql::name(self.schema, parent)
+        );
+        Ok(wide(gone) + wide(self.connection.execute(&bury, [json_list(&parents)])?))
     }
 
     fn replace_children(&self, table: &Table, ages: &str, rows: &RecordBatch) -> ::duckdb::Result<u64> {
@@ -163,8 +173,9 @@ impl Store<'_> {
         self.connection.execute_batch(&delete)?;
         self.stage(&name, &[rows])?;
         let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage
-                WHERE _parent IN (SELECT parent FROM temp.main.sets)",
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
+                WHERE _parent IN (SELECT parent FROM temp.main.sets)
+                QUALIFY row_number() OVER (PARTITION BY _parent, id ORDER BY _as_of DESC, s.rowid DESC) = 1",
             columns = sql::columns(table)
         );
         let stored = self.connection.execute(&insert, [])?;
