@@ -75,6 +75,8 @@ pub struct Parent {
     pub shown: Shown,
     /// What the ids of parents that can have any begin with; empty when all can.
     pub ids: &'static str,
+    /// While this table is empty, no parent has any.
+    pub needs: Option<&'static str>,
 }
 
 /// Whether a parent shows the first objects of a list, and under which property; dots lead into nested objects.

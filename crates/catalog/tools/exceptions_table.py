@@ -2,7 +2,7 @@
 
 import sys
 
-KNOWN = {"kind", "table", "params", "again", "parent", "shown", "expanded", "dated", "ids", "include", "never", "events"}
+KNOWN = {"kind", "table", "params", "again", "parent", "shown", "expanded", "dated", "ids", "needs", "include", "never", "events"}
 
 
 class Exceptions:

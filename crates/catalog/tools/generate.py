@@ -81,6 +81,7 @@ def describe(listing, exceptions):
         "shown": exceptions.value("shown", listing.path),
         "expanded": exceptions.value("expanded", listing.path),
         "ids": exceptions.value("ids", listing.path),
+        "needs": exceptions.value("needs", listing.path),
         "include": [name for text in exceptions.values("include", listing.path) for name in text.split(",")],
         "thin": "include" not in listing.params,
         "retrieve": retrieve_path(listing.retrieve),
@@ -214,7 +215,8 @@ def render_list(each):
         table, name, in_path = each["parent"]
         shown = next((f'Shown::{kind.capitalize()}("{each[kind]}")' for kind in ("shown", "expanded") if each[kind]), "Shown::Apart")
         shown = shown.replace("Shown::Shown", "Shown::Always")
-        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown}, ids: "{each["ids"] or ""}" }})')
+        needs = f'Some("{each["needs"]}")' if each["needs"] else "None"
+        fields.append(f'parent: Some(Parent {{ table: "{table}", place: Place::{"Path" if in_path else "Query"}("{name}"), shown: {shown}, ids: "{each["ids"] or ""}", needs: {needs} }})')
     if each["params"]:
         fields.append(f'params: {pairs(each["params"].items())}')
     if each["again"]:

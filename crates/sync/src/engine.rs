@@ -153,7 +153,7 @@ impl<W: Warehouse> Engine<W> {
         let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
-        let mut rounds = std::mem::take(&mut stored.rounds);
+        let rounds = std::mem::take(&mut stored.rounds);
         let mut owed = stored.owed.clone();
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let mut tables = cycle.copy(stored).await?;
@@ -168,7 +168,7 @@ impl<W: Warehouse> Engine<W> {
         }
         let until = Instant::now() + self.options.rounds;
         let going = Rounds { cycle: &cycle, changes: cycle.changes(), until };
-        let over = going.run(&mut rounds, &mut tables).await?;
+        let over = going.run(&rounds, &mut tables).await?;
         Ok((tables, over))
     }
 

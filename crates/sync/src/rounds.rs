@@ -140,8 +140,12 @@ fn all() -> impl Iterator<Item = Around> {
 /// Whether the parents are all there.
 enum Parents {
     Live,
-    Unavailable { why: String },
+    Unavailable {
+        why: String,
+    },
     NotYet,
+    /// None of them can have any yet.
+    Childless,
 }
 
 /// How a round went.
@@ -151,12 +155,14 @@ struct Went {
     rows: u64,
     outcome: Result<TableState, SyncError>,
     trouble: Option<SyncError>,
+    is_under_way: bool,
 }
 
 impl Went {
     /// There was no time for the rest.
     fn was_broken_off(&self) -> bool {
-        matches!(self.outcome, Ok(TableState::Copying { .. } | TableState::Live { .. })) && !self.round.over
+        let goes_on = matches!(self.outcome, Ok(TableState::Copying { .. } | TableState::Live { .. }));
+        self.is_under_way && goes_on && !self.round.over
     }
 }
 
@@ -175,19 +181,21 @@ impl<W: Warehouse> Rounds<'_, W> {
     /// What concerns all tables; what concerns one is in its report.
     pub(crate) async fn run(
         &self,
-        held: &mut BTreeMap<String, Round>,
+        held: &BTreeMap<String, Round>,
         tables: &mut Vec<TableReport>,
     ) -> Result<bool, SyncError> {
-        let going: Vec<_> = all()
-            .map(|around| {
-                self.round(around, parents(around, tables), held.get(around.resource.table.name).cloned())
-            })
-            .collect();
+        let mut going = Vec::new();
+        for around in all() {
+            let ready = match parents(around, tables) {
+                Parents::Live if self.is_childless(around, tables).await? => Parents::Childless,
+                ready => ready,
+            };
+            going.push(self.round(around, ready, held.get(around.resource.table.name).cloned()));
+        }
         let width = self.cycle.engine.options.tables;
         let went: Vec<Went> = stream::iter(going).buffer_unordered(width).collect().await;
         let over = !went.iter().any(Went::was_broken_off);
         for went in went {
-            held.insert(went.around.resource.table.name.to_owned(), went.round.clone());
             report(went, tables)?;
         }
         Ok(over)
@@ -197,8 +205,20 @@ impl<W: Warehouse> Rounds<'_, W> {
         let now = Began::now(&self.cycle.fetch.stripe);
         let mut round = Round::next(held.as_ref(), now, self.cycle.engine.options.reread.rounds_every);
         let (mut rows, mut trouble) = (0, None);
+        let is_under_way = matches!(parents, Parents::Live);
         let outcome = match parents {
             Parents::Live => self.go(around, &mut round, &mut rows, &mut trouble).await,
+            // No round is begun: the first that is goes over all.
+            Parents::Childless => {
+                return Went {
+                    around,
+                    round,
+                    rows,
+                    outcome: self.childless(around).await,
+                    trouble,
+                    is_under_way,
+                };
+            }
             Parents::Unavailable { why } => self.unavailable(around, why).await,
             Parents::NotYet => Err(SyncError::Parents { parents: around.parent.table }),
         };
@@ -211,7 +231,7 @@ impl<W: Warehouse> Rounds<'_, W> {
             Err(error) => self.cycle.concluded(around.resource, Err(error), holds_nothing).await,
             Ok(state) => Ok(state),
         };
-        Went { around, round, rows, outcome, trouble }
+        Went { around, round, rows, outcome, trouble, is_under_way }
     }
 
     /// Asks parent after parent until there is none left, or no time; those that are owed first.
@@ -324,6 +344,24 @@ impl<W: Warehouse> Rounds<'_, W> {
         Ok(())
     }
 
+    async fn childless(&self, around: Around) -> Result<TableState, SyncError> {
+        let (table, state) =
+            (around.resource.table.name, TableState::Live { frontier: None, walks: Walks::default() });
+        let mut batch = Batch::of(self.changes.schema);
+        batch.checkpoints.push(table_checkpoint(table, &state)?);
+        self.changes.warehouse.apply(batch).await?;
+        self.cycle.show(table, |shown| (shown.complete, shown.permille) = (true, Some(1000)));
+        Ok(state)
+    }
+
+    /// Whether parents cannot have any, since what it takes is not there.
+    async fn is_childless(&self, around: Around, tables: &[TableReport]) -> Result<bool, SyncError> {
+        let Some(needs) = around.parent.needs.and_then(table) else { return Ok(false) };
+        let standing = tables.iter().find(|report| report.table == needs.name).map(|report| &report.outcome);
+        let is_live = matches!(standing, Some(Ok(TableState::Live { .. })));
+        Ok(is_live && self.changes.warehouse.count(self.changes.schema, needs).await? == 0)
+    }
+
     /// Where the parents are refused, so is what belongs to them.
     async fn unavailable(&self, around: Around, why: String) -> Result<TableState, SyncError> {
         let state = TableState::Unavailable { why: why.clone() };
@@ -359,7 +397,7 @@ fn parents(around: Around, tables: &[TableReport]) -> Parents {
 /// Puts what came of a round into its table's report; what concerns all ends the cycle. Where the table has a list of its
 /// own, it stands as that says.
 fn report(went: Went, tables: &mut Vec<TableReport>) -> Result<(), SyncError> {
-    let Went { around, rows, outcome, trouble, round: _ } = went;
+    let Went { around, rows, outcome, trouble, round: _, is_under_way: _ } = went;
     let table = around.resource.table.name;
     if outcome.as_ref().is_err_and(SyncError::concerns_all) {
         return outcome.map(|_| ());

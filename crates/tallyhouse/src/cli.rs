@@ -152,7 +152,7 @@ pub struct Sim {
     /// What the business is like.
     #[command(flatten)]
     pub story: Story,
-    /// Instead of a business that lives, so many charges made up as they are asked for, and a tenth as many customers.
+    /// Instead of a business that lives, so many charges made up as they are asked for, and a customer for every hundred.
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customers", "months"])]
     pub charges: Option<u64>,
     /// No limit on requests.

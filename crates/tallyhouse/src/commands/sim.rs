@@ -50,7 +50,7 @@ pub(crate) fn living(story: cli::Story, limited: bool) -> Sim {
 }
 
 fn bulk(seed: u64, charges: u64) -> Arc<dyn World> {
-    Arc::new(Bulk::new(seed, BulkCounts { customers: (charges / 10).max(1), charges }))
+    Arc::new(Bulk::new(seed, BulkCounts { customers: (charges / 100).max(1), charges }))
 }
 
 fn simulator(world: Arc<dyn World>, limited: bool) -> Sim {
