@@ -61,10 +61,10 @@ charges, seconds, requests = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[
 pages = -(-charges // 100)
 customers = charges // 100
 least_requests = 2 * pages - (-customers // 100) + 3 * customers
-# Each of the two long lists is one endpoint; the rounds over customers come after them, three endpoints side by side.
-least = pages / 25 + customers / 25
-print(f"under limits       {seconds:.1f} s against {least:.1f} s at least for {pages:,} pages of each of two lists: {seconds / least * 100 - 100:+.1f} %")
+# Each of the two long lists is one endpoint, and so is each of the three that are asked customer by customer.
+least = max(pages / 25, customers / 25, least_requests / 100)
+print(f"under limits       {seconds:.1f} s against {least:.1f} s at least for {pages:,} pages of each of two lists and {customers:,} customers: {seconds / least * 100 - 100:+.1f} %")
 print(f"requests           {requests:,} against {least_requests:,} at least")
 P
 
-"$(dirname "$0")/bench-webhooks.sh"
+

@@ -13,7 +13,7 @@ use catalog::{List, Parent, Resource};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use warehouse::{Age, Batch, Belonging, Ids, Warehouse};
+use warehouse::{Age, Batch, Belonging, Change, Ids, Warehouse, Write};
 
 use crate::{
     Began, SyncError, TableReport, TableState, Walks,
@@ -295,8 +295,12 @@ impl<W: Warehouse> Rounds<'_, W> {
     async fn store(&self, around: Around, sets: Vec<Set>, round: &Round) -> Result<u64, SyncError> {
         let mut batch = Batch::of(self.changes.schema);
         let mut stored: u64 = sets.iter().map(|set| set.stored).sum();
+        let mut ended = Vec::new();
         for set in sets {
-            set.into_batch(around, &mut batch);
+            ended.extend(set.into_batch(around, &mut batch));
+        }
+        if !ended.is_empty() {
+            batch.writes.push(Write { table: around.resource.table, change: Change::EndSets(ended) });
         }
         self.checkpoint(around, round, &mut batch)?;
         stored += self.changes.warehouse.apply(batch).await?.rows;

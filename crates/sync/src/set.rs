@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use catalog::{Api, Decoder, Page, Paging};
 use stripe_api::Answer;
-use warehouse::{Batch, Change, Ended, Warehouse, Write};
+use warehouse::{Batch, Ended, Warehouse};
 
 use crate::{
     SyncError,
@@ -141,14 +141,14 @@ impl Set {
         &self.parent
     }
 
-    /// The rest of the rows; where the table holds sets, this one has no others.
-    pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) {
+    /// Puts the rest of the rows into a batch. Where the table holds sets, and this one is whole: it has no others.
+    pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) -> Option<Ended> {
         self.write(around, batch);
-        if let Came::Whole { since_micros } = self.came
-            && around.resource.is_apart()
-        {
-            let change = Change::EndSets(vec![Ended { parent: self.parent, since_micros }]);
-            batch.writes.push(Write { table: around.resource.table, change });
+        match self.came {
+            Came::Whole { since_micros } if around.resource.is_apart() => {
+                Some(Ended { parent: self.parent, since_micros })
+            }
+            Came::Whole { .. } | Came::Nothing | Came::Failed(_) => None,
         }
     }
 }
