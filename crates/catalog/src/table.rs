@@ -135,7 +135,7 @@ pub(crate) fn is_child(table: &Table) -> bool {
         (resource.is_apart() && resource.table.name == table.name)
             || resource.children.iter().any(|child| child.table.name == table.name)
     };
-    crate::resources().iter().any(|resource| belongs(resource))
+    crate::resources().iter().any(belongs)
 }
 
 fn moment() -> DataType {

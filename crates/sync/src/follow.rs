@@ -189,7 +189,7 @@ impl<W: Warehouse> Following<'_, W> {
             let owed = owed.entry(resource.table.name.to_owned()).or_default();
             match report.outcome {
                 Ok(TableState::Live { .. }) => {
-                    self.reread(resource, named, since_micros, (report, owed)).await?
+                    self.reread(resource, named, since_micros, (report, owed)).await?;
                 }
                 // It holds nothing: its first copy will show what is.
                 Ok(TableState::Unavailable { .. }) => {}

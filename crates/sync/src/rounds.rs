@@ -188,7 +188,10 @@ impl<W: Warehouse> Rounds<'_, W> {
         for around in all() {
             let ready = match parents(around, tables) {
                 Parents::Live if self.is_childless(around, tables).await? => Parents::Childless,
-                ready => ready,
+                ready @ (Parents::Live
+                | Parents::Unavailable { .. }
+                | Parents::NotYet
+                | Parents::Childless) => ready,
             };
             going.push(self.round(around, ready, held.get(around.resource.table.name).cloned()));
         }

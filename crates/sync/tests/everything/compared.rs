@@ -137,8 +137,8 @@ fn by_parent(warehouse: &Memory, table: &'static Table) -> BTreeMap<String, Vec<
 fn rows(warehouse: &Memory, table: &'static Table) -> Vec<(String, i64, Row)> {
     let rows = warehouse.rows(&support::schema(), table);
     let gone = rows.column_by_name("_deleted").unwrap().as_boolean();
-    let parents = rows.column_by_name("_parent").map(|parents| parents.as_string::<i32>());
-    let places = rows.column_by_name("_position").map(|places| places.as_primitive::<Int64Type>());
+    let parents = rows.column_by_name("_parent").map(AsArray::as_string::<i32>);
+    let places = rows.column_by_name("_position").map(AsArray::as_primitive::<Int64Type>);
     let row = |row: usize| {
         let object = catalog::encode(table, &rows, row).unwrap();
         let id = object["id"].as_str().unwrap().to_owned();
@@ -175,6 +175,6 @@ fn short(mut value: Value) -> Value {
             Value::Object(object.into_iter().map(|(name, value)| (name, short(value))).collect())
         }
         Value::Array(values) => Value::Array(values.into_iter().map(short).collect()),
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
