@@ -143,6 +143,11 @@ fn held(status: &Status) -> Option<&'static str> {
         Status::ReauthenticationRequired { .. } => {
             Some("Stripe does not let us in any more: connect again, and they are applied.")
         }
-        _ => None,
+        Status::Connecting
+        | Status::Backfilling { .. }
+        | Status::Success
+        | Status::Delayed { .. }
+        | Status::Partial { .. }
+        | Status::Failed { .. } => None,
     }
 }

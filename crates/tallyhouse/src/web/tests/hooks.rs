@@ -258,10 +258,10 @@ async fn a_secret_that_another_master_key_sealed_is_marked_and_holds_up_no_other
     let open = async |digits: &str| {
         Arc::new(Store::open(&path, MasterKey::from_text(&digits.repeat(32)).unwrap()).await.unwrap())
     };
-    let before = Here::with("http://localhost:8080/", open("07").await).await;
+    let before = Here::with("http://localhost:8080/", open("07").await);
     let shop = before.hooked("shop", SECRET).await;
     before.store.close().await;
-    let here = Here::with("http://localhost:8080/", open("08").await).await;
+    let here = Here::with("http://localhost:8080/", open("08").await);
     let admin = here.admin().await;
     let body = event("evt_1").to_string();
     let refused = here.signed(&shop, SECRET, &body).await;
