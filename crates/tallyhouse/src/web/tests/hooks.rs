@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use store::{Connection, How, Inbox, Status};
 
-use super::*;
+use super::{connecting::walk_away, *};
 
 const SECRET: &str = "whsec_firstNeverOnAnyPage1111";
 const SECOND: &str = "whsec_secondNeverOnAnyPage2222";
@@ -249,6 +249,22 @@ async fn trap_27_ended_access_asks_for_somebody_who_connects_again() {
     assert_eq!(here.on_platform(&ended(now)).await.status, StatusCode::OK);
     assert_eq!(here.sync.did(), ["stop shop"]);
     assert_eq!(here.store.audit(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trap_27_ended_access_is_seen_to_also_when_stripe_does_not_wait() {
+    let here = Here::new().await;
+    let oauth = NewConnection { how: How::Oauth, ..new_connection("shop", SECRET_KEY) };
+    let shop = here.store.insert_connection(&oauth, here.clock.now()).await.unwrap();
+    let (mut event, now) = (event("evt_1"), here.clock.now().timestamp());
+    (event["type"], event["account"]) = (json!("account.application.deauthorized"), json!(shop.account_id));
+    event["created"] = json!(now);
+    let body = event.to_string();
+    let request = Request::post("/webhooks/stripe")
+        .header(header::HOST, "proxy.internal")
+        .header("Stripe-Signature", signature(PLATFORM_SECRET, now, &body));
+    walk_away(&here, request.body(Body::from(body)).unwrap(), &here.sync.stopping).await;
+    assert_eq!(here.sync.did(), ["stop shop"]);
 }
 
 #[tokio::test]
