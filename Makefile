@@ -11,7 +11,8 @@ built := $(abspath $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target))
 tools := $(built)/tools
 DENY := 0.20.2
 
-# The Python that the tests compare the warehouse's file with, and ask the simulator with; tools/setup.sh makes it.
+# The Python that the tests compare the warehouse's file with, and ask the simulator with; tools/setup.sh makes
+# this one. Another one must have what is asked with.
 export TALLYHOUSE_TEST_PYTHON ?= $(built)/python/bin/python
 
 .PHONY: demo build test schedules lint bench setup ui
@@ -33,7 +34,7 @@ ui/dist/stamp: ui/package-lock.json $(wildcard ui/src/* ui/*.mjs ui/*.json) | se
 
 # One selection of crates for all: another one can change what DuckDB's build script is built with.
 test: setup ui
-	@tools/setup.sh tests
+	@tools/setup.sh tests $(built)/python
 	$(CARGO) test --release --workspace
 
 # The long run of what `make test` plays 150 of: SCHEDULES=n plays so many, SCHEDULES_SEED=n one, telling all that happens.

@@ -256,7 +256,7 @@ impl Store {
 
     /// The account's owner ended, at `ended_at`, the access they had given through Stripe's page: the connection needs
     /// somebody who connects again. Whether it does: a pasted key is not concerned, nor are credentials that were given
-    /// later, since Stripe may say this days after it happened.
+    /// later, since Stripe may say this days after it happened. Nor does it change anything to hear it twice.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Store {
     pub async fn end_access(&self, id: &str, ended_at: DateTime<Utc>, why: &str) -> Result<bool, StoreError> {
         let status = Status::ReauthenticationRequired { why: why.to_owned() };
         let done = sqlx::query(
-            "UPDATE connections SET status = $2 WHERE id = $1 AND how = $3 AND status <> $4 \
+            "UPDATE connections SET status = $2 WHERE id = $1 AND how = $3 AND status NOT IN ($2, $4) \
              AND COALESCE(credentials_at, created_at) <= $5",
         )
         .bind(id)

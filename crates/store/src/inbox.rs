@@ -58,6 +58,10 @@ pub struct Inbox {
     pub dropped: u64,
     /// The last of these: when, and why it was dropped.
     pub last_dropped: Option<(DateTime<Utc>, String)>,
+    /// Events that could not be applied for days and were left to updates.
+    pub handed_over: u64,
+    /// The last of these: when, and why it could not be applied.
+    pub last_handed_over: Option<(DateTime<Utc>, String)>,
     /// Events that are not in the warehouse yet.
     pub waiting: u64,
     /// When the oldest of them came.
@@ -187,17 +191,37 @@ impl Store {
     /// `Database` when it could not be stored: then all stay, and are applied once more.
     pub async fn finish_deliveries(&self, connection_id: &str, events: &[String]) -> Result<(), StoreError> {
         let mut change = self.write().await?;
-        for some in events.chunks(ROWS) {
-            let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM webhook_events WHERE connection_id = ");
-            delete.push_bind(connection_id).push(" AND event_id IN (");
-            let mut listed = delete.separated(", ");
-            for event in some {
-                listed.push_bind(event);
-            }
-            delete.push(")");
-            delete.build().execute(&mut *change).await.doing("take webhooks out of the inbox")?;
-        }
+        delete(&mut change, connection_id, events).await?;
         change.commit().await.doing("take webhooks out of the inbox")
+    }
+
+    /// Takes events out of the inbox that are not in the warehouse, and counts them with why: others see to them.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored: then all stay.
+    pub async fn hand_over_deliveries(
+        &self,
+        connection_id: &str,
+        events: &[Postponed],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let mut change = self.write().await?;
+        let ids: Vec<String> = events.iter().map(|event| event.event_id.clone()).collect();
+        delete(&mut change, connection_id, &ids).await?;
+        sqlx::query(
+            "UPDATE webhook_receptions SET handed_over = handed_over + $2, last_handed_over_at = $3, \
+             last_handed_over_why = $4 WHERE connection_id = $1",
+        )
+        .bind(connection_id)
+        .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
+        .bind(now.timestamp_micros())
+        .bind(&last.why)
+        .execute(&mut *change)
+        .await
+        .doing("count webhooks that are left to updates")?;
+        change.commit().await.doing("leave webhooks to updates")
     }
 
     /// Leaves events in the inbox for later, or for people to look at.
@@ -228,15 +252,24 @@ impl Store {
         change.commit().await.doing("postpone webhooks")
     }
 
-    /// Makes every event of a connection due that waits: what it waits for may have come.
+    /// Makes those events of a connection due that wait for something that may have come: the beginning of why they
+    /// wait says which they are.
     ///
     /// # Errors
     ///
     /// `Database` when it could not be stored.
-    pub async fn hasten_deliveries(&self, connection_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE webhook_events SET due_at = $2 WHERE connection_id = $1 AND due_at > $2")
+    pub async fn hasten_deliveries(
+        &self,
+        connection_id: &str,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let hasten = "UPDATE webhook_events SET due_at = $2 \
+                      WHERE connection_id = $1 AND due_at > $2 AND substr(why, 1, length($3)) = $3";
+        sqlx::query(hasten)
             .bind(connection_id)
             .bind(now.timestamp_micros())
+            .bind(why)
             .execute(&self.pool)
             .await
             .doing("look at webhooks again")?;
@@ -327,6 +360,24 @@ async fn insert(
     Ok(())
 }
 
+async fn delete(
+    change: &mut Transaction<'static, Sqlite>,
+    connection_id: &str,
+    events: &[String],
+) -> Result<(), StoreError> {
+    for some in events.chunks(ROWS) {
+        let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM webhook_events WHERE connection_id = ");
+        delete.push_bind(connection_id).push(" AND event_id IN (");
+        let mut listed = delete.separated(", ");
+        for event in some {
+            listed.push_bind(event);
+        }
+        delete.push(")");
+        delete.build().execute(&mut **change).await.doing("take webhooks out of the inbox")?;
+    }
+    Ok(())
+}
+
 async fn note_received(
     change: &mut Transaction<'static, Sqlite>,
     connection_id: &str,
@@ -374,16 +425,23 @@ struct Counts {
     dropped: i64,
     last_dropped_at: Option<i64>,
     last_dropped_why: Option<String>,
+    handed_over: i64,
+    last_handed_over_at: Option<i64>,
+    last_handed_over_why: Option<String>,
 }
 
 impl Counts {
     fn inbox(self) -> Result<Inbox, StoreError> {
+        let last = |(at, why)| Ok::<_, StoreError>((time(at)?, why));
         let dropped = self.last_dropped_at.zip(self.last_dropped_why);
+        let handed_over = self.last_handed_over_at.zip(self.last_handed_over_why);
         Ok(Inbox {
             received: wide(self.received),
             last_received_at: self.last_received_at.map(time).transpose()?,
             dropped: wide(self.dropped),
-            last_dropped: dropped.map(|(at, why)| Ok::<_, StoreError>((time(at)?, why))).transpose()?,
+            last_dropped: dropped.map(last).transpose()?,
+            handed_over: wide(self.handed_over),
+            last_handed_over: handed_over.map(last).transpose()?,
             ..Inbox::default()
         })
     }

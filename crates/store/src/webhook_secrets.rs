@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::error::{Doing as _, StoreError};
 use crate::store::{Store, time};
 use crate::token::new_id;
-use crate::vault::Place;
+use crate::vault::{Place, VaultError};
 
 /// A secret with which Stripe signs webhooks to a connection's own endpoint. The secret itself is not part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct WebhookSecret {
     pub last4: String,
     /// When it was added.
     pub added_at: DateTime<Utc>,
+    /// It can be used. Where the master key changed it cannot, and only removing and adding it again helps.
+    pub opens: bool,
 }
 
 impl Store {
@@ -22,7 +24,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `NotFound` when there is no such connection; `SecretKnown` when it has this secret already; `Vault`.
+    /// `NotFound` when there is no such connection; `SecretKnown` when it has this secret already, as far as what is stored can be opened; `Vault`.
     pub async fn add_webhook_secret(
         &self,
         connection_id: &str,
@@ -36,7 +38,7 @@ impl Store {
         if known.iter().any(|other| other.expose_secret() == secret.expose_secret()) {
             return Err(StoreError::SecretKnown);
         }
-        let made = WebhookSecret { id: new_id("whs"), last4: last4(secret), added_at: now };
+        let made = WebhookSecret { id: new_id("whs"), last4: last4(secret), added_at: now, opens: true };
         let row = row_of(connection_id, &made.id);
         let sealed = self.vault.seal(&place(&row), secret)?;
         sqlx::query(
@@ -61,20 +63,27 @@ impl Store {
     pub async fn webhook_secrets(&self, connection_id: &str) -> Result<Vec<WebhookSecret>, StoreError> {
         let rows = self.webhook_secret_rows(connection_id).await?;
         rows.into_iter()
-            .map(|Row { id, last4, added_at, .. }| Ok(WebhookSecret { id, last4, added_at: time(added_at)? }))
+            .map(|row| {
+                let opens = self.open_webhook_secret(connection_id, &row).is_ok();
+                let Row { id, last4, added_at, .. } = row;
+                Ok(WebhookSecret { id, last4, added_at: time(added_at)?, opens })
+            })
             .collect()
     }
 
-    /// The secrets themselves, to check a signature with.
+    /// The secrets themselves, to check a signature with. Those that cannot be opened any more, since the master key
+    /// changed or sealed bytes were touched or moved, are left out; [`Store::webhook_secrets`] tells which they are.
     ///
     /// # Errors
     ///
-    /// `Vault` when the master key changed or sealed bytes were touched or moved.
+    /// `Database` when they could not be read.
     pub async fn open_webhook_secrets(&self, connection_id: &str) -> Result<Vec<SecretString>, StoreError> {
         let rows = self.webhook_secret_rows(connection_id).await?;
-        rows.iter()
-            .map(|Row { id, sealed, .. }| Ok(self.vault.open(&place(&row_of(connection_id, id)), sealed)?))
-            .collect()
+        Ok(rows.iter().filter_map(|row| self.open_webhook_secret(connection_id, row).ok()).collect())
+    }
+
+    fn open_webhook_secret(&self, connection_id: &str, row: &Row) -> Result<SecretString, VaultError> {
+        self.vault.open(&place(&row_of(connection_id, &row.id)), &row.sealed)
     }
 
     /// Forgets a signing secret of a connection; what it signs is refused from then on.
@@ -135,8 +144,7 @@ fn last4(secret: &SecretString) -> String {
 mod tests {
     use super::*;
     use crate::connections::tests::shop;
-    use crate::store::testing::{at, store};
-    use crate::vault::VaultError;
+    use crate::store::testing::{at, key, store};
     use crate::{Connection, NewConnection};
 
     const FIRST: &str = "whsec_firstfirstfirst1111";
@@ -186,8 +194,24 @@ mod tests {
         assert!(matches!(nobody, Err(StoreError::NotFound { .. })));
         let moved = "UPDATE webhook_secrets SET connection_id = $1";
         sqlx::query(moved).bind(&other.id).execute(&store.pool).await.unwrap();
-        let opened = store.open_webhook_secrets(&other.id).await;
-        assert!(matches!(opened, Err(StoreError::Vault(VaultError::Damaged))));
+        assert_eq!(opened(&store, &other).await, [""; 0]);
+        assert!(!store.webhook_secrets(&other.id).await.unwrap()[0].opens);
+    }
+
+    #[tokio::test]
+    async fn what_a_changed_master_key_cannot_open_is_told_apart_and_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let before = Store::open(&path, key(1)).await.unwrap();
+        let (shop, _) = two(&before).await;
+        before.add_webhook_secret(&shop.id, &FIRST.into(), at(1)).await.unwrap();
+        before.close().await;
+        let store = Store::open(&path, key(2)).await.unwrap();
+        // The same one, since that is what Stripe still signs with.
+        store.add_webhook_secret(&shop.id, &FIRST.into(), at(2)).await.unwrap();
+        assert_eq!(opened(&store, &shop).await, [FIRST]);
+        let shown = store.webhook_secrets(&shop.id).await.unwrap();
+        assert_eq!(shown.iter().map(|secret| secret.opens).collect::<Vec<_>>(), [false, true]);
     }
 
     #[tokio::test]

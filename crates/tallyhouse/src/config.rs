@@ -169,9 +169,10 @@ impl Config {
         let Some(given) = given else { return Ok(Vec::new()) };
         let each = given.expose_secret().split(|c: char| c.is_whitespace() || c == ',');
         let secrets: Vec<&str> = each.filter(|secret| !secret.is_empty()).collect();
-        if secrets.is_empty() || secrets.iter().any(|secret| !secret.starts_with("whsec_")) {
+        if secrets.is_empty() || !secrets.iter().all(|secret| is_signing_secret(secret)) {
             bail!(
-                "stripe.webhook_secret must begin with whsec_, as the endpoint's page in Stripe's dashboard shows it"
+                "stripe.webhook_secret must begin with whsec_ and be {SHORTEST_SECRET} characters or longer, as the \
+                 endpoint's page in Stripe's dashboard shows it"
             );
         }
         Ok(secrets.into_iter().map(SecretString::from).collect())
@@ -201,6 +202,15 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The shortest text that can be one of Stripe's signing secrets: a shorter one could be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+/// Whether a text can be one of Stripe's signing secrets.
+#[must_use]
+pub fn is_signing_secret(text: &str) -> bool {
+    text.starts_with("whsec_") && text.len() >= SHORTEST_SECRET && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 /// Those of our variables, as text. Others may hold what they like.
@@ -406,9 +416,10 @@ mod tests {
             let loaded = Config::from_sources(&Flags::default(), set);
             loaded.and_then(|config| config.webhook_secrets()).map(|secrets| secrets.len())
         };
-        assert_eq!(load("whsec_Hidden1").unwrap(), 1);
-        assert_eq!(load("whsec_Hidden1, whsec_Hidden2\n").unwrap(), 2);
-        for text in ["", "sk_live_Hidden", "whsec_Hidden1 Hidden2"] {
+        assert_eq!(load("whsec_HiddenHidden1").unwrap(), 1);
+        assert_eq!(load("whsec_HiddenHidden1, whsec_HiddenHidden2\n").unwrap(), 2);
+        // The last two could be guessed.
+        for text in ["", "sk_live_Hidden", "whsec_HiddenHidden1 Hidden2", "whsec_Hidden1", "whsec_"] {
             let said = format!("{:#}", load(text).unwrap_err());
             assert!(said.contains("must begin with whsec_") && !said.contains("Hidden"), "{said}");
         }

@@ -105,7 +105,12 @@ impl Server {
         let served = pages(self.listener, app.clone(), &updates, &stop).await;
         stop.cancel();
         beside.close();
-        let rest = async { tokio::join!(beside.wait(), app.finished()) };
+        let rest = async {
+            app.finished().await;
+            // With the last inbox the writer ends, when all that came is on disk.
+            drop(app);
+            beside.wait().await;
+        };
         if tokio::time::timeout(GRACE, rest).await.is_err() {
             tracing::warn!("what was asked for was still being done at the end");
         }
@@ -201,4 +206,23 @@ fn settings(config: &Config, platform: Option<&Platform>, address: SocketAddr) -
 /// An address that listens everywhere is reached from this machine as localhost.
 fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_writes_webhooks_has_ended_when_the_installation_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        config.server.listen = ([127, 0, 0, 1], 0).into();
+        let server = Server::open(config).await.unwrap();
+        // The writer holds the store, and so does all else that runs beside the pages.
+        let store = Arc::downgrade(&server.store);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        server.run(stop).await.unwrap();
+        assert!(store.upgrade().is_none(), "something still works on the store");
+    }
 }

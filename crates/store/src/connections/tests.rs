@@ -141,6 +141,7 @@ async fn trap_27_ended_access_asks_for_a_person_unless_it_was_given_again_or_is_
     assert!(store.end_access(&oauth, at(20), "ended").await.unwrap());
     let status = store.connection(&oauth).await.unwrap().unwrap().status;
     assert_eq!(status, Status::ReauthenticationRequired { why: "ended".to_owned() });
+    assert!(!store.end_access(&oauth, at(20), "ended").await.unwrap(), "it is known");
     store.set_status(&oauth, &Status::Paused).await.unwrap();
     assert!(!store.end_access(&oauth, at(20), "ended").await.unwrap());
 }

@@ -68,7 +68,9 @@ async fn what_is_postponed_comes_again_later_or_when_it_is_hastened() {
     store.postpone_deliveries(&id, &[again.clone()]).await.unwrap();
     assert_eq!(due(&store, &id, 5).await, ["evt_2"]);
     assert_eq!(due(&store, &id, 9).await, ["evt_2", "evt_1"]);
-    store.hasten_deliveries(&id, at(6)).await.unwrap();
+    store.hasten_deliveries(&id, "it can", at(6)).await.unwrap();
+    assert_eq!(due(&store, &id, 6).await, ["evt_2"], "it waits for something else");
+    store.hasten_deliveries(&id, "its table", at(6)).await.unwrap();
     assert_eq!(due(&store, &id, 6).await, ["evt_2", "evt_1"]);
     again.looked_at_micros = Some(8);
     store.postpone_deliveries(&id, &[again]).await.unwrap();
@@ -87,11 +89,24 @@ async fn what_cannot_be_understood_stays_to_be_shown() {
     store.keep_deliveries(&[delivery(&id, "evt_1", 1)]).await.unwrap();
     let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
     store.postpone_deliveries(&id, &[never]).await.unwrap();
-    store.hasten_deliveries(&id, at(9)).await.unwrap();
+    store.hasten_deliveries(&id, "", at(9)).await.unwrap();
     assert_eq!(due(&store, &id, 9).await, [""; 0]);
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!(inbox.rejected, [("evt_1".to_owned(), at(1), "it is no event".to_owned())]);
     assert_eq!(inbox.waiting, 0);
+}
+
+#[tokio::test]
+async fn what_is_handed_over_leaves_the_inbox_and_is_counted_with_why() {
+    let (store, id) = with_shop().await;
+    let three = ["evt_1", "evt_2", "evt_3"].map(|event| delivery(&id, event, 1));
+    store.keep_deliveries(&three).await.unwrap();
+    store.hand_over_deliveries(&id, &[later("evt_1", 9, "no")], at(2)).await.unwrap();
+    store.hand_over_deliveries(&id, &[later("evt_2", 9, "never")], at(3)).await.unwrap();
+    store.hand_over_deliveries(&id, &[], at(4)).await.unwrap();
+    let inbox = store.inbox(&id).await.unwrap();
+    assert_eq!((inbox.handed_over, inbox.last_handed_over), (2, Some((at(3), "never".to_owned()))));
+    assert_eq!(due(&store, &id, 9).await, ["evt_3"]);
 }
 
 #[tokio::test]

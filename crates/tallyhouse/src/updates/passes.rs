@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 use store::{Connection, Postponed, Status, Waiting};
-use sync::{Pass, Pushed, PushedEvent, SyncError};
+use sync::{Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
+use warehouse::{SchemaName, Warehouse as _};
 
 use super::{Inner, Updates};
 
@@ -19,8 +21,12 @@ const BURST: Duration = Duration::from_millis(100);
 const EVENTS: u32 = 500;
 /// How often is looked for events that are due again, or that were left by a process that died.
 const LOOK: Duration = Duration::from_secs(5);
-/// The longest that an event waits before it is looked at again.
-const LONGEST: TimeDelta = TimeDelta::minutes(5);
+/// The longest that an event waits before it is looked at again: what failed so often costs next to no requests then.
+const LONGEST: TimeDelta = TimeDelta::hours(6);
+/// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
+const TRIED: TimeDelta = TimeDelta::days(3);
+/// How [`Pushed::Waits`] begins for an event of a table whose first copy is not complete.
+const AWAITS_COPY: &str = "the first copy of ";
 
 /// A connection whose events are worked on.
 pub(super) struct Passing {
@@ -83,7 +89,9 @@ impl Updates {
     /// A cycle ended: what waited for it may go on.
     pub(super) async fn look_again(&self, connection: &Connection) {
         let Inner { parts, .. } = &*self.inner;
-        if let Err(error) = parts.store.hasten_deliveries(&connection.id, parts.clock.now()).await {
+        if let Err(error) =
+            parts.store.hasten_deliveries(&connection.id, AWAITS_COPY, parts.clock.now()).await
+        {
             tracing::warn!(connection = connection.name, %error, "could not look at webhooks again");
         }
         self.wake_up(&connection.id, &connection.name);
@@ -144,63 +152,153 @@ impl Inner {
         if due.is_empty() {
             return Ok(false);
         }
-        let engine = self.engines.for_pass(&self.parts, &connection).await?;
         let is_full = u32::try_from(due.len()).is_ok_and(|events| events >= EVENTS);
+        match self.apply(&connection, &due, stop).await {
+            Ok(Some(pass)) => self.settle(&connection, &due, pass).await.map(|()| is_full),
+            Ok(None) => Ok(false),
+            Err(error) => {
+                self.put_off(connection_id, &due, sentence(&error)).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Tries to apply events; nothing when it was stopped, or when somebody must connect again first.
+    async fn apply(
+        &self,
+        connection: &Connection,
+        due: &[Waiting],
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Pass>> {
+        let engine = self.engines.for_pass(&self.parts, connection).await?;
         let event = |waiting: &Waiting| PushedEvent {
             id: waiting.event_id.clone(),
             body: waiting.body.clone(),
             looked_at_micros: waiting.looked_at_micros,
         };
         match engine.apply_pushed(due.iter().map(event).collect(), stop).await {
-            Ok(pass) => self.settle(connection_id, &due, pass).await.map(|()| is_full),
-            Err(SyncError::Stopped) => Ok(false),
+            Ok(pass) => Ok(Some(pass)),
+            Err(SyncError::Stopped) => Ok(None),
             Err(error) if error.is_unauthorized() => {
                 let status = Status::ReauthenticationRequired { why: error.sentence() };
-                store.set_status_unless_paused(connection_id, &status).await?;
-                Ok(false)
+                self.parts.store.set_status_unless_paused(&connection.id, &status).await?;
+                Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Only now that they are in the warehouse do events leave the inbox.
-    async fn settle(&self, connection_id: &str, due: &[Waiting], mut pass: Pass) -> anyhow::Result<()> {
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
-        let (mut applied, mut postponed) = (Vec::new(), Vec::new());
-        for Waiting { event_id, tries, .. } in due {
-            match pass.events.remove(event_id) {
-                Some(Pushed::Applied) => applied.push(event_id.clone()),
+    /// Nothing can be said of single events: all wait, each as long as it was tried in vain, and say why.
+    async fn put_off(&self, connection_id: &str, due: &[Waiting], why: String) -> anyhow::Result<()> {
+        let now = self.parts.clock.now();
+        let later = |Waiting { event_id, tries, .. }: &Waiting| Postponed {
+            event_id: event_id.clone(),
+            due_at: Some(now + pause(*tries)),
+            looked_at_micros: None,
+            why: why.clone(),
+        };
+        let postponed: Vec<Postponed> = due.iter().map(later).collect();
+        Ok(self.parts.store.postpone_deliveries(connection_id, &postponed).await?)
+    }
+
+    /// Only now that they are in the warehouse do events leave the inbox, or now that updates are to see to them.
+    async fn settle(&self, connection: &Connection, due: &[Waiting], pass: Pass) -> anyhow::Result<()> {
+        let (store, id, now) = (&self.parts.store, &connection.id, self.parts.clock.now());
+        let rows = pass.rows;
+        let Settled { applied, mut postponed, mut overdue } = Settled::of(id, due, pass, now);
+        if !overdue.is_empty() && !self.feed_is_read(connection).await? {
+            postponed.append(&mut overdue);
+        }
+        if rows > 0 {
+            store.mark_data(id, now).await?;
+        }
+        for Postponed { event_id, why, .. } in &overdue {
+            tracing::warn!(connection = connection.name, event_id, why, "a webhook is left to updates");
+        }
+        store.postpone_deliveries(id, &postponed).await?;
+        store.hand_over_deliveries(id, &overdue, now).await?;
+        store.finish_deliveries(id, &applied).await?;
+        tracing::debug!(connection = connection.name, events = applied.len(), rows, "applied webhooks");
+        Ok(())
+    }
+
+    /// Whether updates read Stripe's events themselves: a key may not be allowed to.
+    async fn feed_is_read(&self, connection: &Connection) -> anyhow::Result<bool> {
+        let schema: SchemaName = connection.name.parse()?;
+        let states = sync::table_states(self.parts.warehouse.checkpoints(&schema).await?)?;
+        Ok(states.get("events").is_some_and(|state| !matches!(state, TableState::Unavailable { .. })))
+    }
+
+    fn passing(&self) -> MutexGuard<'_, HashMap<String, Passing>> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What becomes of each event of a pass.
+#[derive(Debug, Default)]
+struct Settled {
+    applied: Vec<String>,
+    postponed: Vec<Postponed>,
+    /// Tried for so long that updates, which keep their own account of what is owed, may as well see to them.
+    overdue: Vec<Postponed>,
+}
+
+impl Settled {
+    fn of(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Self {
+        let mut settled = Self::default();
+        for waiting in due {
+            let event_id = waiting.event_id.clone();
+            match pass.events.remove(&event_id) {
+                Some(Pushed::Applied) => settled.applied.push(event_id),
                 Some(Pushed::Waits { why, looked_at_micros }) => {
-                    let due_at = Some(now + pause(*tries));
-                    let (event_id, looked_at_micros) = (event_id.clone(), Some(looked_at_micros));
-                    postponed.push(Postponed { event_id, due_at, looked_at_micros, why });
+                    let is_overdue = is_overdue(waiting, &why, now);
+                    let due_at = Some(now + pause(waiting.tries));
+                    let later = Postponed { event_id, due_at, looked_at_micros: Some(looked_at_micros), why };
+                    if is_overdue { settled.overdue.push(later) } else { settled.postponed.push(later) }
                 }
                 Some(Pushed::Odd { why }) => {
+                    let why = without_values(&why);
                     tracing::warn!(
                         connection_id,
                         event_id,
                         why,
                         "a webhook cannot be understood; it is kept"
                     );
-                    let event_id = event_id.clone();
-                    postponed.push(Postponed { event_id, due_at: None, looked_at_micros: None, why });
+                    settled.postponed.push(Postponed { event_id, due_at: None, looked_at_micros: None, why });
                 }
                 // Said nothing of: it stays due.
                 None => {}
             }
         }
-        if pass.rows > 0 {
-            store.mark_data(connection_id, now).await?;
-        }
-        store.postpone_deliveries(connection_id, &postponed).await?;
-        store.finish_deliveries(connection_id, &applied).await?;
-        tracing::debug!(connection_id, events = applied.len(), rows = pass.rows, "applied webhooks");
-        Ok(())
+        settled
     }
+}
 
-    fn passing(&self) -> MutexGuard<'_, HashMap<String, Passing>> {
-        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whether an event was tried for long enough and updates hear of it too: of thin events they do not. A first copy may
+/// take as long as it likes.
+fn is_overdue(waiting: &Waiting, why: &str, now: DateTime<Utc>) -> bool {
+    #[derive(Deserialize)]
+    struct Event {
+        object: String,
     }
+    let is_v1 =
+        || serde_json::from_slice::<Event>(&waiting.body).is_ok_and(|Event { object }| object == "event");
+    now - waiting.received_at > TRIED && !why.starts_with(AWAITS_COPY) && is_v1()
+}
+
+/// What a parser says, without what it quotes: that is of somebody's payload, and no log's nor page's business.
+fn without_values(why: &str) -> String {
+    if !why.contains(['"', '`']) {
+        return why.to_owned();
+    }
+    let what = why.split_once(": ").map_or("", |(what, _)| what);
+    let place = why.rfind(" at line ").and_then(|at| why.get(at..)).filter(|at| !at.contains(['"', '`']));
+    format!("{what}{}", place.unwrap_or_default())
+}
+
+/// Why a pass failed as a whole.
+fn sentence(error: &anyhow::Error) -> String {
+    error.downcast_ref::<SyncError>().map_or_else(|| format!("{error:#}"), SyncError::sentence)
 }
 
 /// How long after so many tries in vain: 1 s, 2 s, 4 s, up to [`LONGEST`].

@@ -26,16 +26,16 @@ const RESTRICTED: &str = "rk_test_readsNoInvoices";
 /// Longer than a test waits for a cycle to be under way, shorter than a stop waits for its page.
 const SLOW: Fault = Fault::Slow(800);
 
-/// The real time, until it is told to panic at the `n`th look, or to do something else at the next.
+/// The real time, until it is told to panic at the `n`th look, to do something else at the next, or to stand still.
 #[derive(Default)]
-struct Fuse(AtomicI32, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+struct Fuse(AtomicI32, Mutex<Option<Box<dyn FnOnce() + Send>>>, Mutex<Option<DateTime<Utc>>>);
 
 impl Clock for Fuse {
     fn now(&self) -> DateTime<Utc> {
         assert_ne!(self.0.fetch_sub(1, Ordering::SeqCst), 1, "the fuse has burned down");
         let first = self.1.lock().unwrap().take();
         first.into_iter().for_each(|first| first());
-        SystemClock.now()
+        self.2.lock().unwrap().unwrap_or_else(|| SystemClock.now())
     }
 }
 
@@ -86,6 +86,11 @@ impl Here {
 
     async fn shown(&self) -> ProgressView {
         self.updates.subscribe("shop").await.borrow().clone()
+    }
+
+    /// From now on the clock stands still.
+    pub(super) fn stand_still(&self) {
+        *self.fuse.2.lock().unwrap() = Some(SystemClock.now());
     }
 
     pub(super) async fn cycles(&self) -> Vec<store::Cycle> {

@@ -18,6 +18,7 @@ const LIFE: TimeDelta = TimeDelta::seconds(1);
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) connection: Connection,
+    /// Those that can be opened.
     pub(super) secrets: Vec<SecretString>,
 }
 

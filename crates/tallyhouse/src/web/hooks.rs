@@ -48,8 +48,8 @@ enum Refused {
     #[error("there is no connection with this address: it was deleted, or the address has a mistake")]
     NoConnection,
     #[error(
-        "no signing secret is stored for this address: copy it from the endpoint's page in Stripe's dashboard into \
-         the Settings of the connection"
+        "no signing secret is stored for this address that can be used: copy it from the endpoint's page in Stripe's \
+         dashboard into the Settings of the connection"
     )]
     NoSecret,
     #[error(
@@ -166,22 +166,33 @@ async fn take_of_platform(app: &App, request: Request) -> Result<Taken, Refused>
     keep(app, connection, event, sent).await
 }
 
-/// Somebody must connect again. Credentials that were given later than that are not concerned.
+/// Somebody must connect again. It is done to its end, also when whoever told it does not wait.
 async fn end_access(app: &App, connection: &Connection, event: &Envelope) -> Result<Taken, Refused> {
     let at = event.created.as_ref().and_then(serde_json::Value::as_i64);
     let at = at.and_then(|second| DateTime::from_timestamp(second, 0)).unwrap_or_else(|| app.clock.now());
-    let ended = || app.store.end_access(&connection.id, at, ENDED);
-    if !ended().await.map_err(failed)? {
-        return Ok(Taken("Received: it concerns no present access."));
+    let ending = note_ended_access(app.clone(), connection.clone(), at);
+    match app.begun.spawn(ending).await {
+        Ok(Ok(true)) => Ok(Taken("Received: the connection waits for somebody who connects again.")),
+        Ok(Ok(false)) => Ok(Taken("Received: it concerns no present access.")),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(error) => {
+            tracing::error!(%error, connection = connection.name, "could not note that access ended");
+            Err(Refused::Failed)
+        }
     }
-    app.store
-        .append_audit("stripe", "connection.access_ended", &connection.name, app.clock.now())
-        .await
-        .map_err(failed)?;
-    app.sync.stop(&connection.name).await;
+}
+
+/// Whether access ended by this. Credentials that were given later are not concerned, nor is what was told before.
+async fn note_ended_access(app: App, connection: Connection, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    let Connection { id, name, .. } = &connection;
+    if !app.store.end_access(id, at, ENDED).await? {
+        return Ok(false);
+    }
+    app.store.append_audit("stripe", "connection.access_ended", name, app.clock.now()).await?;
+    app.sync.stop(name).await;
     // An update that was ending just then may have said how it went.
-    ended().await.map_err(failed)?;
-    Ok(Taken("Received: the connection waits for somebody who connects again."))
+    app.store.end_access(id, at, ENDED).await?;
+    Ok(true)
 }
 
 async fn keep(app: &App, connection: &Connection, event: Envelope, sent: Sent) -> Result<Taken, Refused> {

@@ -6,7 +6,7 @@ use axum::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use store::{Connection, Inbox, StoreError, WebhookSecret};
+use store::{Connection, Status, StoreError, WebhookSecret};
 
 use super::{
     Admin, App, Refusal,
@@ -16,9 +16,7 @@ use super::{
     sign_in::audit,
     words::{Moment, grouped, sentence},
 };
-
-/// The shortest secret that can be one of Stripe's.
-const SHORTEST: usize = 16;
+use crate::config::is_signing_secret;
 
 /// The form that adds a secret.
 #[derive(Debug, Deserialize)]
@@ -48,6 +46,10 @@ pub(super) struct HooksView {
     /// How many are not in the warehouse yet, since when, and why.
     pub(super) waiting: Option<(String, Option<Moment>)>,
     pub(super) reasons: Vec<(String, String)>,
+    /// Why nothing is applied just now.
+    pub(super) held: Option<&'static str>,
+    /// How many were left to updates, and the last of them.
+    pub(super) handed_over: Option<(String, Option<(Moment, String)>)>,
     pub(super) dropped: Option<(String, Option<(Moment, String)>)>,
     pub(super) rejected: Vec<(String, Moment, String)>,
 }
@@ -57,6 +59,7 @@ pub(super) struct SecretView {
     pub(super) id: String,
     pub(super) last4: String,
     pub(super) added: Moment,
+    pub(super) opens: bool,
 }
 
 /// Keeps a signing secret.
@@ -67,7 +70,7 @@ pub(super) async fn add(
 ) -> Result<Response, Refusal> {
     let connection = known(&app, &viewer, &name).await?;
     let secret = SecretString::from(form.secret.expose_secret().trim().to_owned());
-    if !is_signing_secret(&secret) {
+    if !is_signing_secret(secret.expose_secret()) {
         let text = "A signing secret begins with whsec_. Stripe's dashboard shows it on the endpoint's page.";
         return settings_refused(&app, &viewer, connection, text.to_owned()).await;
     }
@@ -110,26 +113,41 @@ pub(super) async fn hooks_view(app: &App, connection: &Connection) -> Result<Hoo
     let secrets = app.store.webhook_secrets(&connection.id).await.map_err(Refusal::store)?;
     let inbox = app.store.inbox(&connection.id).await.map_err(Refusal::store)?;
     let moment = |at| Moment::new(at, app.clock.now(), app.settings.time_zone);
-    let secret = |WebhookSecret { id, last4, added_at }| SecretView { id, last4, added: moment(added_at) };
-    let Inbox { received, last_received_at, dropped, last_dropped, waiting, oldest_at, reasons, rejected } =
-        inbox;
-    let last_dropped = last_dropped.map(|(at, why)| (moment(at), why));
+    let secret = |WebhookSecret { id, last4, added_at, opens }| {
+        let added = moment(added_at);
+        SecretView { id, last4, added, opens }
+    };
+    let last = |(at, why): (_, String)| (moment(at), sentence(&why));
     let public = app.settings.public_url.as_str().trim_end_matches('/');
     Ok(HooksView {
         address: format!("{public}/webhooks/stripe/{}", connection.id),
         is_secure: app.is_secure(),
         by_platform: !app.settings.webhook_secrets.is_empty() && connection.how == store::How::Oauth,
         secrets: secrets.into_iter().map(secret).collect(),
-        last_received: last_received_at.map(moment),
-        received: grouped(received),
-        waiting: (waiting > 0).then(|| (grouped(waiting), oldest_at.map(moment))),
-        reasons: reasons.into_iter().map(|(why, count)| (grouped(count), sentence(&why))).collect(),
-        dropped: (dropped > 0).then(|| (grouped(dropped), last_dropped)),
-        rejected: rejected.into_iter().map(|(id, at, why)| (id, moment(at), sentence(&why))).collect(),
+        last_received: inbox.last_received_at.map(moment),
+        received: grouped(inbox.received),
+        waiting: (inbox.waiting > 0).then(|| (grouped(inbox.waiting), inbox.oldest_at.map(moment))),
+        held: held(&connection.status),
+        reasons: inbox.reasons.into_iter().map(|(why, count)| (grouped(count), sentence(&why))).collect(),
+        handed_over: (inbox.handed_over > 0)
+            .then(|| (grouped(inbox.handed_over), inbox.last_handed_over.map(last))),
+        dropped: (inbox.dropped > 0).then(|| (grouped(inbox.dropped), inbox.last_dropped.map(last))),
+        rejected: inbox.rejected.into_iter().map(|(id, at, why)| (id, moment(at), sentence(&why))).collect(),
     })
 }
 
-fn is_signing_secret(secret: &SecretString) -> bool {
-    let text = secret.expose_secret();
-    text.starts_with("whsec_") && text.len() >= SHORTEST && text.chars().all(|c| c.is_ascii_graphic())
+/// Why nothing that came is applied, whatever it is.
+fn held(status: &Status) -> Option<&'static str> {
+    match status {
+        Status::Paused => Some("Updates are paused: they are applied when you resume them."),
+        Status::ReauthenticationRequired { .. } => {
+            Some("Stripe does not let us in any more: connect again, and they are applied.")
+        }
+        Status::Connecting
+        | Status::Backfilling { .. }
+        | Status::Success
+        | Status::Delayed { .. }
+        | Status::Partial { .. }
+        | Status::Failed { .. } => None,
+    }
 }

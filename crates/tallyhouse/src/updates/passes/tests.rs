@@ -20,10 +20,14 @@ impl Here {
     }
 
     async fn push_raw(&self, event_id: &str, body: &str) {
+        self.push_at(event_id, body, SystemClock.now()).await;
+    }
+
+    async fn push_at(&self, event_id: &str, body: &str, received_at: DateTime<Utc>) {
         let delivery = Delivery {
             connection_id: self.shop.id.clone(),
             event_id: event_id.to_owned(),
-            received_at: SystemClock.now(),
+            received_at,
             body: body.as_bytes().to_vec(),
         };
         self.store.keep_deliveries(&[delivery]).await.unwrap();
@@ -147,7 +151,7 @@ async fn an_object_that_cannot_be_read_is_tried_later_and_what_is_no_event_is_sh
     let events = here.events().await;
     assert!(events.contains("evt_2") && !events.contains("evt_1"), "{events}");
     here.sim.set_faults(FaultScript::new());
-    here.store.hasten_deliveries(&here.shop.id, SystemClock.now()).await.unwrap();
+    here.store.hasten_deliveries(&here.shop.id, "", SystemClock.now()).await.unwrap();
     here.wake();
     assert_eq!(here.rested().await.waiting, 0);
     here.end().await;
@@ -175,26 +179,112 @@ async fn a_pass_runs_beside_a_cycle_and_asks_through_the_same_stripe() {
     let here = Here::new().await;
     here.run().await;
     here.rested().await;
-    let cycle = here.slow_cycle().await;
+    let mut cycle = here.slow_cycle().await;
     here.push("evt_1", "customer", &here.customer()).await;
     here.wake();
     while here.inbox().await.waiting > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(here.updates.running_since("shop").is_some(), "it did not wait for the cycle");
-    drop(cycle);
+    here.sim.set_faults(FaultScript::new());
+    cycle.ended().await;
+    here.rested().await;
+    let Inner { engines, parts, .. } = &*here.updates.inner;
     let connection = here.store.connection(&here.shop.id).await.unwrap().unwrap();
-    let engine = here.updates.inner.engines.for_pass(&here.updates.inner.parts, &connection).await.unwrap();
-    let (of_cycle, _) =
-        here.updates.inner.engines.for_cycle(&here.updates.inner.parts, &connection).await.unwrap();
-    let now = of_cycle.stripe.now();
-    assert!(engine.stripe.now() > now, "one clock stamps both");
-    assert!(engine.stripe.requests() > 0, "one budget paces both");
+    let of_pass = engines.for_pass(parts, &connection).await.unwrap().stripe;
+    let of_cycle = engines.for_cycle(parts, &connection).await.unwrap().0.stripe;
+    assert!(of_cycle.requests() > 0);
+    assert_eq!(of_pass.requests(), of_cycle.requests(), "one budget paces both, and counts what both ask");
+    here.stand_still();
+    let stamps = [of_cycle.now(), of_pass.now(), of_cycle.now(), of_pass.now()];
+    assert!(stamps.is_sorted_by(|one, next| one < next), "one clock stamps both: {stamps:?}");
     here.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_for_days_is_left_to_updates_and_said() {
+    let here = Here::new().await;
+    here.run().await;
+    here.rested().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/customers", Fault::status(403)));
+    let event = |id: &str| {
+        let object = json!({ "id": here.customer(), "object": "customer" });
+        json!({ "id": id, "object": "event", "created": 1, "type": "customer.updated", "livemode": false, "data": { "object": object } })
+            .to_string()
+    };
+    let old = SystemClock.now() - TRIED - TimeDelta::minutes(1);
+    here.push_at("evt_old", &event("evt_old"), old).await;
+    here.push_raw("evt_new", &event("evt_new")).await;
+    here.wake();
+    let inbox = here.rested().await;
+    assert_eq!((inbox.waiting, inbox.handed_over), (1, 1), "{inbox:?}");
+    assert!(inbox.last_handed_over.unwrap().1.contains("/v1/customers/"));
+    let events = here.events().await;
+    assert!(!events.contains("evt_old"), "updates pass over what is there: {events}");
+    // Another cycle hastens nothing but what waits for a first copy.
+    let (why, due_at) = (inbox.reasons[0].0.clone(), Some(SystemClock.now() + TimeDelta::hours(1)));
+    let later = Postponed { event_id: "evt_new".to_owned(), due_at, looked_at_micros: None, why };
+    here.store.postpone_deliveries(&here.shop.id, &[later]).await.unwrap();
+    let before = here.reads();
+    here.run().await;
+    here.rested().await;
+    assert_eq!(here.reads(), before);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn a_pass_that_fails_as_a_whole_is_repeated_later_and_says_why() {
+    let here = Here::new().await;
+    let Inner { parts, .. } = &*here.updates.inner;
+    let schema: SchemaName = "shop".parse().unwrap();
+    parts.warehouse.prepare(&schema, catalog::tables().collect()).await.unwrap();
+    let value = Some(json!({ "account": "acct_other", "livemode": false }));
+    let checkpoints = vec![warehouse::Checkpoint { key: "account".to_owned(), value }];
+    let batch = warehouse::Batch { schema, writes: Vec::new(), checkpoints, rejects: Vec::new() };
+    parts.warehouse.apply(batch).await.unwrap();
+    here.push("evt_1", "customer", &here.customer()).await;
+    here.wake();
+    let inbox = here.rested().await;
+    assert!(inbox.reasons[0].0.contains("the copy of another account"), "{inbox:?}");
+    let far = SystemClock.now() + TimeDelta::days(1);
+    let waiting = here.store.due_deliveries(&here.shop.id, 10, far).await.unwrap().remove(0);
+    assert_eq!((waiting.event_id.as_str(), waiting.tries), ("evt_1", 1));
+    here.end().await;
+}
+
+#[test]
+fn only_what_updates_hear_of_is_left_to_them_and_no_first_copy_is_too_long() {
+    let now = SystemClock.now();
+    let waiting = |object: &str, received_at: DateTime<Utc>| Waiting {
+        event_id: "evt_1".to_owned(),
+        received_at,
+        body: json!({ "object": object }).to_string().into_bytes(),
+        tries: 9,
+        looked_at_micros: None,
+    };
+    let old = now - TRIED - TimeDelta::seconds(1);
+    assert!(is_overdue(&waiting("event", old), "no", now));
+    assert!(!is_overdue(&waiting("event", now - TRIED), "no", now));
+    assert!(!is_overdue(&waiting("v2.core.event", old), "no", now));
+    assert!(!is_overdue(&waiting("event", old), "the first copy of customers is not complete", now));
+}
+
+#[test]
+fn what_a_parser_quotes_is_not_told() {
+    let error = serde_json::from_str::<u8>("\"jenny@example.com\"").unwrap_err();
+    let told = without_values(&format!("this is not what events look like: {error}"));
+    assert_eq!(told, "this is not what events look like at line 1 column 19");
+    let tricky = serde_json::from_str::<u8>("\"x at line 1 `y\"").unwrap_err();
+    assert!(!without_values(&format!("odd: {tricky}")).contains('y'));
+    assert_eq!(
+        without_values("odd: a syntax error at line 1 column 2"),
+        "odd: a syntax error at line 1 column 2"
+    );
 }
 
 #[test]
 fn pauses_grow_and_end() {
     assert_eq!([0, 1, 5].map(pause), [1, 2, 32].map(TimeDelta::seconds));
     assert_eq!(pause(u32::MAX), LONGEST);
+    assert!(pause(13) > TimeDelta::hours(2), "what fails so often costs next to nothing");
 }

@@ -353,7 +353,7 @@ async fn deleting_gives_the_access_back_and_a_failure_is_told() {
 }
 
 /// Asks, and is gone as soon as what is asked for waits before `gate`; gives when it is done all the same.
-async fn walk_away(here: &Here, request: Request<Body>, gate: &Gate) {
+pub(super) async fn walk_away(here: &Here, request: Request<Body>, gate: &Gate) {
     let closed = gate.close().await;
     tokio::select! {
         answer = here.router.clone().oneshot(request) => panic!("{answer:?} came too early"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use store::{Connection, How, Inbox, Status};
 
-use super::*;
+use super::{connecting::walk_away, *};
 
 const SECRET: &str = "whsec_firstNeverOnAnyPage1111";
 const SECOND: &str = "whsec_secondNeverOnAnyPage2222";
@@ -136,7 +136,9 @@ async fn trap_20_either_of_two_secrets_signs_until_it_is_removed_and_no_other_co
     for secret in [SECRET, SECOND] {
         assert_eq!(here.signed(&shop, secret, &body).await.status, StatusCode::OK);
     }
-    let first = here.store.webhook_secrets(&shop.id).await.unwrap().remove(0);
+    // Both were added at the same time, by the test's clock.
+    let both = here.store.webhook_secrets(&shop.id).await.unwrap();
+    let first = both.into_iter().find(|secret| secret.last4 == "1111").unwrap();
     here.post(&format!("{path}/remove"), &admin, &[("secret", &first.id)]).await;
     assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(here.signed(&shop, SECOND, &body).await.status, StatusCode::OK);
@@ -243,6 +245,75 @@ async fn trap_27_ended_access_asks_for_somebody_who_connects_again() {
     assert!(why.contains("ended the access"), "{why}");
     assert_eq!(here.sync.did(), ["stop shop"]);
     assert_eq!(here.store.audit(1).await.unwrap()[0].action, "connection.access_ended");
+    // It is told twice: once is enough.
+    assert_eq!(here.on_platform(&ended(now)).await.status, StatusCode::OK);
+    assert_eq!(here.sync.did(), ["stop shop"]);
+    assert_eq!(here.store.audit(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trap_27_ended_access_is_seen_to_also_when_stripe_does_not_wait() {
+    let here = Here::new().await;
+    let oauth = NewConnection { how: How::Oauth, ..new_connection("shop", SECRET_KEY) };
+    let shop = here.store.insert_connection(&oauth, here.clock.now()).await.unwrap();
+    let (mut event, now) = (event("evt_1"), here.clock.now().timestamp());
+    (event["type"], event["account"]) = (json!("account.application.deauthorized"), json!(shop.account_id));
+    event["created"] = json!(now);
+    let body = event.to_string();
+    let request = Request::post("/webhooks/stripe")
+        .header(header::HOST, "proxy.internal")
+        .header("Stripe-Signature", signature(PLATFORM_SECRET, now, &body));
+    walk_away(&here, request.body(Body::from(body)).unwrap(), &here.sync.stopping).await;
+    assert_eq!(here.sync.did(), ["stop shop"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_another_master_key_sealed_is_marked_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let open = async |digits: &str| {
+        Arc::new(Store::open(&path, MasterKey::from_text(&digits.repeat(32)).unwrap()).await.unwrap())
+    };
+    let before = Here::with("http://localhost:8080/", open("07").await);
+    let shop = before.hooked("shop", SECRET).await;
+    before.store.close().await;
+    let here = Here::with("http://localhost:8080/", open("08").await);
+    let admin = here.admin().await;
+    let body = event("evt_1").to_string();
+    let refused = here.signed(&shop, SECRET, &body).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    let page = here.get("/admin/connections/shop?tab=settings", Some(&admin)).await;
+    assert!(page.page(StatusCode::OK).contains("cannot be opened any more"), "{}", page.body);
+    let path = "/admin/connections/shop/webhook-secrets";
+    assert_eq!(here.post(path, &admin, &[("secret", SECRET)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(here.signed(&shop, SECRET, &body).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_settings_say_why_events_wait_and_which_were_left_to_updates() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let page = async || here.get("/admin/connections/shop?tab=settings", Some(&admin)).await;
+    for id in ["evt_1", "evt_2"] {
+        assert_eq!(here.signed(&shop, SECRET, &event(id).to_string()).await.status, StatusCode::OK);
+    }
+    assert!(!page().await.page(StatusCode::OK).contains("are applied"));
+    here.store.set_status(&shop.id, &Status::Paused).await.unwrap();
+    assert!(page().await.page(StatusCode::OK).contains("Updates are paused: they are applied"));
+    let refused = Status::ReauthenticationRequired { why: "the key was refused".to_owned() };
+    here.store.set_status(&shop.id, &refused).await.unwrap();
+    assert!(page().await.page(StatusCode::OK).contains("connect again, and they are applied"));
+    let left = store::Postponed {
+        event_id: "evt_1".to_owned(),
+        due_at: None,
+        looked_at_micros: None,
+        why: "Stripe does not show it".to_owned(),
+    };
+    here.store.hand_over_deliveries(&shop.id, &[left], here.clock.now()).await.unwrap();
+    let page = page().await;
+    let page = page.page(StatusCode::OK);
+    assert!(page.contains("1 that could not be applied") && page.contains("does not show it"), "{page}");
 }
 
 #[tokio::test]

@@ -66,7 +66,10 @@ impl Here {
 
     async fn at(public_url: &str) -> Self {
         let key = MasterKey::from_text(&"07".repeat(32)).unwrap();
-        let store = Arc::new(Store::in_memory(key).await.unwrap());
+        Self::with(public_url, Arc::new(Store::in_memory(key).await.unwrap()))
+    }
+
+    fn with(public_url: &str, store: Arc<Store>) -> Self {
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
         sync.store.set(Arc::clone(&store)).unwrap();
