@@ -252,6 +252,24 @@ fn trap_12_nested_lists_within_nested_objects_have_their_rows() {
 }
 
 #[test]
+fn trap_26_fields_that_moved_have_no_column_and_are_kept_where_old_objects_have_them() {
+    for (object, moved) in [
+        ("invoice", ["charge", "payment_intent", "subscription", "paid"].as_slice()),
+        ("charge", &["invoice"]),
+        ("subscription", &["current_period_end", "plan", "quantity", "discount"]),
+    ] {
+        let table = by_object(object).unwrap().table;
+        let mut old = Map::from_iter([("id".to_owned(), json!("x_1")), ("object".to_owned(), json!(object))]);
+        for name in moved {
+            assert!(table.columns.iter().all(|column| column.name != *name), "{object}.{name}");
+            old.insert((*name).to_owned(), json!("as it was"));
+        }
+        let old = Value::Object(old);
+        assert_eq!(there_and_back(&old), old);
+    }
+}
+
+#[test]
 fn trap_6_a_page_of_api_v2_says_where_it_goes_on() {
     let accounts = || Decoder::new(by_object("v2.core.account").unwrap());
     let body = br#"{"data":[{"id":"acct_1","object":"v2.core.account","created":"2026-10-28T12:00:00.500Z"}],"next_page_url":"/v2/core/accounts?page=x"}"#;

@@ -336,6 +336,17 @@ mod tests {
     }
 
     #[test]
+    fn trap_28_read_only_is_asked_for_unless_the_platform_is_not_granted_it() {
+        let scope = |pairs: &[(&str, &str)]| {
+            Config::from_sources(&Flags::default(), variables(pairs))
+                .map(|config| config.stripe.oauth_scope.as_str())
+        };
+        assert_eq!(scope(&[]).unwrap(), "read_only");
+        assert_eq!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "read_write")]).unwrap(), "read_write");
+        assert!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "everything")]).is_err());
+    }
+
+    #[test]
     fn trap_22_a_sandbox_is_asked_more_slowly_unless_told_how_fast() {
         let rates = |pairs: &[(&str, &str)], mode| {
             Config::from_sources(&Flags::default(), variables(pairs)).unwrap().stripe.rates(mode).per_second

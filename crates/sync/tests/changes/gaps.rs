@@ -265,3 +265,32 @@ async fn a_stop_is_heard_within_the_pause_before_a_retry() {
     let ended = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     assert!(matches!(ended, Err(SyncError::Stopped)), "{ended:?}");
 }
+
+#[tokio::test]
+async fn trap_14_an_object_that_cannot_be_read_holds_up_no_other_and_is_owed() {
+    for status in [403, 500] {
+        let world = Small::default();
+        (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+        world.event(1, BEGAN + 900_000, "customer.created", &customer(200_000, "before"));
+        let copied = copied(world).await;
+        for number in 0..3 {
+            copied.world.put(customer(number * 100_000, "after"));
+            let event = BEGAN + 900_001 + number;
+            copied.world.event(2 + number, event, "customer.updated", &customer(number * 100_000, "after"));
+        }
+        let refused = FaultScript::new().always("/v1/customers/cus_0", Fault::status(status));
+        copied.sim.set_faults(refused);
+        let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
+        let failed: Vec<_> = report.failed().map(|(table, _)| table).collect();
+        assert_eq!(failed.contains(&"customers"), status == 500, "{failed:?}");
+        let names = |copied: &Copied| -> Vec<String> {
+            let rows = copied.table("customer").into_values();
+            rows.map(|(row, _)| row["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(&copied), ["before", "after", "after"], "{status}");
+        assert_eq!(copied.table("event").len(), 4, "the cursor goes on");
+        copied.sim.set_faults(FaultScript::new());
+        copied.cycle().await;
+        assert_eq!(names(&copied), ["after"; 3], "{status}");
+    }
+}

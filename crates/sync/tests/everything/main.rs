@@ -7,14 +7,14 @@ mod compared;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use stripe_sim::{
     Fault, FaultScript, Sim, SimOptions,
     gallery::{Gallery, GallerySpec},
     world::World,
 };
-use sync::{Engine, Report, TableState};
+use sync::{Engine, Report, Reread, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::Memory;
 
@@ -53,11 +53,13 @@ impl Copy {
 }
 
 #[tokio::test]
-async fn every_list_is_copied_and_equals_the_truth() {
+async fn trap_24_every_list_is_copied_without_search_and_equals_the_truth() {
     let copy = connected(GallerySpec::default()).await;
     let report = copy.cycle().await;
     assert_eq!(Copy::unavailable(&report), [""; 0]);
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    let asked = copy.sim.stats().by_path;
+    assert!(asked.keys().all(|path| !path.contains("search")), "trap 24: the Search API lags");
     // Nothing changed, and nothing changes.
     copy.cycle().await;
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
@@ -114,4 +116,20 @@ async fn trap_9_the_first_parents_that_are_refused_do_not_speak_for_all() {
     copy.sim.set_faults(FaultScript::new());
     copy.cycle().await;
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn trap_12_and_17_what_changes_anywhere_is_there_after_the_next_walk() {
+    let mut copy = connected(GallerySpec::default()).await;
+    let every = Duration::ZERO;
+    let recent = Reread::default().recent;
+    let (recent_every, whole_every, told_every, rounds_every) = (every, every, every, every);
+    copy.engine.options.reread = Reread { recent_every, recent, whole_every, told_every, rounds_every };
+    copy.cycle().await;
+    for _ in 0..4 {
+        assert!(!copy.world.step(250).is_empty());
+        copy.world.advance(3_600);
+        copy.cycle().await;
+        assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    }
 }
