@@ -114,6 +114,7 @@ async fn trap_9_the_first_parents_that_are_refused_do_not_speak_for_all() {
     assert_eq!(Copy::unavailable(&copy.cycle().await), [""; 0]);
     // What was refused is owed: once Stripe answers it is there, though none of the parents changed.
     copy.sim.set_faults(FaultScript::new());
+    copy.world.advance(3_600);
     copy.cycle().await;
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
 }
