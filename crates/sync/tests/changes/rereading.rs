@@ -103,15 +103,17 @@ async fn trap_10_inactive_prices_are_copied() {
 
 #[tokio::test]
 async fn trap_10_what_a_list_shows_and_what_it_leaves_out_are_both_walked_though_only_one_was_begun() {
-    let world = Small::default();
-    for (id, active) in [("price_1", true), ("price_2", false)] {
-        world.put(json!({ "id": id, "object": "price", "created": BEGAN, "active": active }));
+    for refused in [1, 2] {
+        let world = Small::default();
+        for (id, active) in [("price_1", true), ("price_2", false)] {
+            world.put(json!({ "id": id, "object": "price", "created": BEGAN, "active": active }));
+        }
+        let once = Fault::Status { code: 503, should_retry: Some(false), retry_after: None };
+        let copied = connected(world, FaultScript::new().nth("/v1/prices", refused, once)).await;
+        let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
+        assert_eq!(report.failed().map(|(table, _)| table).collect::<Vec<_>>(), ["prices"]);
+        assert_eq!(copied.table("price").len(), 1);
+        copied.cycle().await;
+        assert_eq!(copied.table("price").len(), 2, "request {refused} was refused");
     }
-    let once = Fault::Status { code: 503, should_retry: Some(false), retry_after: None };
-    let copied = connected(world, FaultScript::new().nth("/v1/prices", 2, once)).await;
-    let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
-    assert_eq!(report.failed().map(|(table, _)| table).collect::<Vec<_>>(), ["prices"]);
-    assert_eq!(copied.table("price").len(), 1);
-    copied.cycle().await;
-    assert_eq!(copied.table("price").len(), 2);
 }
