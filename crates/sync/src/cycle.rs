@@ -178,13 +178,10 @@ impl<W: Warehouse> Cycle<'_, W> {
                 self.committed(table, &committed, longest);
             })
             .await;
-        let outcome = match outcome {
-            Ok(Over { state, failed }) => {
-                trouble = self.owe(table, failed);
-                Ok(state)
-            }
-            Err(error) => Err(error),
-        };
+        let outcome = outcome.map(|Over { state, failed }| {
+            trouble = self.owe(table, failed);
+            state
+        });
         let holds_nothing = holds_nothing && rows == 0;
         let mut report =
             TableReport::new(table, rows, self.concluded(resource, outcome, holds_nothing).await);

@@ -84,9 +84,8 @@ impl Fetch {
         &self,
         resource: &'static Resource,
         request: Request,
-        decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
+        mut decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
     ) -> Result<(T, Answer), SyncError> {
-        let mut decode = decode;
         let request = if self.is_plain(resource) { request.plain() } else { request };
         match self.decoded(&request, &mut decode).await {
             Err(refusal) if refusal.is_unavailable() && request.is_expanded() => {

@@ -13,12 +13,11 @@ use crate::{
     error::unless_stopped,
     gathered,
     rounds::Around,
+    slice::MOST_BEGINNINGS,
 };
 
 /// Rows of one parent that are gathered before they are stored: a set can be longer than memory.
 const GATHERED: usize = 500;
-/// A walk that loses its cursor more often than this will not come to its end.
-const MOST_BEGINNINGS: u32 = 20;
 
 /// What one parent's list brought.
 pub(crate) struct Set {
@@ -184,19 +183,9 @@ impl Cursor {
 
 /// What an error says of one parent; what it says of all stays an error.
 fn without(error: SyncError) -> Result<Came, SyncError> {
-    match &error {
-        error if error.concerns_all() => {}
-        SyncError::Stripe { source, .. } if source.is_missing_parent() => return Ok(Came::Nothing),
-        SyncError::Stripe { .. }
-        | SyncError::Decode { .. }
-        | SyncError::Warehouse(_)
-        | SyncError::Checkpoint { .. }
-        | SyncError::Stuck { .. }
-        | SyncError::Slow { .. }
-        | SyncError::Event { .. }
-        | SyncError::Parents { .. }
-        | SyncError::Setup(_)
-        | SyncError::Stopped => return Ok(Came::Failed(error)),
+    if error.concerns_all() {
+        return Err(error);
     }
-    Err(error)
+    let is_gone = matches!(&error, SyncError::Stripe { source, .. } if source.is_missing_parent());
+    Ok(if is_gone { Came::Nothing } else { Came::Failed(error) })
 }

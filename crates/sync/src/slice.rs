@@ -13,7 +13,7 @@ const STRIPE_BEGAN: i64 = 1_262_304_000;
 const SHORTEST_SPLIT: i64 = 10 * 86_400;
 
 /// A walk that loses its cursor more often than this will not come to its end.
-const MOST_BEGINNINGS: u32 = 20;
+pub(crate) const MOST_BEGINNINGS: u32 = 20;
 
 /// How far a slice has been walked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
