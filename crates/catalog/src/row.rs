@@ -15,6 +15,10 @@ use crate::{
     table::{is_child, schema},
 };
 
+/// Rows that there is room for at first, and then twice as many each time: most decoders see one object, and many are
+/// alive at once.
+const FEW: usize = 8;
+
 /// Where a child row belongs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -69,11 +73,12 @@ impl Rows {
             columns: columns.clone().map(|column| Builder::new(column.kind)).collect(),
             by_name: columns.enumerate().map(|(index, column)| (column.name, index)).collect(),
             order: Vec::new(),
-            parent: is_child(table).then(|| (StringBuilder::new(), Int64Builder::new())),
-            extra: StringBuilder::new(),
-            absent: StringBuilder::new(),
-            as_of: TimestampMicrosecondBuilder::new(),
-            deleted: BooleanBuilder::new(),
+            parent: is_child(table)
+                .then(|| (StringBuilder::with_capacity(FEW, 8 * FEW), Int64Builder::with_capacity(FEW))),
+            extra: StringBuilder::with_capacity(FEW, 8 * FEW),
+            absent: StringBuilder::with_capacity(FEW, 8 * FEW),
+            as_of: TimestampMicrosecondBuilder::with_capacity(FEW),
+            deleted: BooleanBuilder::with_capacity(FEW),
             len: 0,
         }
     }
@@ -203,14 +208,14 @@ enum Fit {
 impl Builder {
     fn new(kind: Kind) -> Self {
         match kind {
-            Kind::Id | Kind::Text | Kind::Decimal => Self::Text(StringBuilder::new()),
-            Kind::Reference(_) => Self::Reference(StringBuilder::new()),
-            Kind::Json => Self::Json(StringBuilder::new()),
-            Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
-            Kind::Integer | Kind::Money => Self::Integer(Int64Builder::new()),
-            Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
-            Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::new()),
-            Kind::Float => Self::Float(Float64Builder::new()),
+            Kind::Id | Kind::Text | Kind::Decimal => Self::Text(StringBuilder::with_capacity(FEW, 8 * FEW)),
+            Kind::Reference(_) => Self::Reference(StringBuilder::with_capacity(FEW, 8 * FEW)),
+            Kind::Json => Self::Json(StringBuilder::with_capacity(FEW, 8 * FEW)),
+            Kind::Boolean => Self::Boolean(BooleanBuilder::with_capacity(FEW)),
+            Kind::Integer | Kind::Money => Self::Integer(Int64Builder::with_capacity(FEW)),
+            Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(FEW)),
+            Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::with_capacity(FEW)),
+            Kind::Float => Self::Float(Float64Builder::with_capacity(FEW)),
         }
     }
 

@@ -57,6 +57,11 @@ impl Budget {
         Place { all: &self.all, own, departed }
     }
 
+    /// How many requests to the endpoint must be under way at once so that it is asked as fast as it may be.
+    pub(crate) fn width(&self, endpoint: &str, most_per_second: u32) -> u32 {
+        self.endpoint(endpoint).width(most_per_second)
+    }
+
     fn endpoint(&self, endpoint: &str) -> Arc<Lane> {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let Rates { per_endpoint, concurrent, .. } = self.rates;
@@ -70,8 +75,8 @@ impl Budget {
 impl Place<'_> {
     /// Stripe answered.
     pub(crate) fn answered(&self) {
-        self.own.answered();
-        self.all.answered();
+        self.own.answered(self.departed);
+        self.all.answered(self.departed);
     }
 
     /// Stripe refused for `reason` and asks to wait for `pause`.

@@ -21,6 +21,7 @@ use crate::{
     budget::Budget,
     endpoint::endpoint,
     error::{Headers, Obstacle},
+    readings::{Reading, Readings},
     transport::{InProcess, check_address, sent, transport, whole},
 };
 
@@ -92,6 +93,7 @@ struct Inner {
     /// What Stripe's clock said last, in seconds; 0 before its first answer.
     date: AtomicI64,
     requests: AtomicU64,
+    readings: Arc<Readings>,
     patience: Duration,
 }
 
@@ -133,7 +135,8 @@ impl Stripe {
         let budget = Budget::new(config.rates);
         let (last, date, requests) = (AtomicI64::new(i64::MIN), AtomicI64::new(0), AtomicU64::new(0));
         let retry = config.retry;
-        let inner = Inner { http, carrier, config, budget, clock, last, date, requests, patience };
+        let readings = Arc::default();
+        let inner = Inner { http, carrier, config, budget, clock, last, date, requests, readings, patience };
         Ok(Self { inner: Arc::new(inner), retry })
     }
 
@@ -211,6 +214,25 @@ impl Stripe {
     /// From now on every time given is later than `micros`: the newest state that is stored.
     pub fn go_on_after(&self, micros: i64) {
         self.inner.last.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// To be held from before the first request until its answer and all that follow are stored, or given up.
+    pub fn reading(&self) -> Reading {
+        Readings::begin(&self.inner.readings, || self.now().timestamp_micros())
+    }
+
+    /// What anybody stores from now on was asked for at this moment or later, in microseconds of [`Stripe::now`].
+    #[must_use]
+    pub fn unsettled_since(&self) -> i64 {
+        self.inner.readings.first_or(|| self.now().timestamp_micros())
+    }
+
+    /// How many requests to the endpoint of `path` must be under way at once so that it is asked as fast as it may be, or
+    /// `most_per_second` times a second where that is slower: the longer answers take, the more. 1 before the first.
+    #[must_use]
+    pub fn width(&self, path: &str, most_per_second: u32) -> usize {
+        let width = self.inner.budget.width(&endpoint(path), most_per_second);
+        usize::try_from(width).unwrap_or(usize::MAX)
     }
 
     /// Asks once, when it may, and tells the budget.

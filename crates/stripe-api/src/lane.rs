@@ -19,6 +19,9 @@ const SLOWEST: u32 = 1_600;
 const PACE_RECOVERS: u32 = 16;
 /// The same for what may be under way, which has no period of a second behind it and is refused again at once.
 const WIDTH_RECOVERS: u32 = 64;
+/// An answer that takes longer than those before makes the latency grow by this part: one that was late by chance, or since
+/// this machine was busy, says nothing of how far Stripe is.
+const LATENCY_GROWS: u32 = 16;
 
 /// An account's or an endpoint's rate.
 pub(crate) struct Lane {
@@ -38,6 +41,8 @@ struct State {
     under_way: u32,
     pace: Slowness,
     width: Slowness,
+    /// How long an answer takes when it comes soon.
+    latency: Option<Duration>,
 }
 
 /// How much less than possible is asked, in percent: 100 is all that is possible.
@@ -71,7 +76,7 @@ impl Lane {
             most: concurrent.max(1),
             turn: tokio::sync::Mutex::new(()),
             freed: Notify::new(),
-            state: Mutex::new(State { next: Instant::now(), under_way: 0, pace, width }),
+            state: Mutex::new(State { next: Instant::now(), under_way: 0, pace, width, latency: None }),
         }
     }
 
@@ -109,10 +114,22 @@ impl Lane {
     }
 
     /// A little faster and more at once again, up to all that is possible.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn answered(&self, departed: Instant) {
         let mut state = self.state();
         state.pace.answered(PACE_RECOVERS);
         state.width.answered(WIDTH_RECOVERS);
+        let took = departed.elapsed();
+        state.latency = Some(state.latency.map_or(took, |soon| took.min(soon + soon / LATENCY_GROWS)));
+    }
+
+    /// How many must be under way at once so that they depart at full speed, or at `most_per_second` where that is slower; 1
+    /// before the first answer.
+    pub(crate) fn width(&self, most_per_second: u32) -> u32 {
+        let pause = self.pause.max(Duration::from_secs(1) / most_per_second.max(1));
+        let latency = self.state().latency.unwrap_or_default();
+        u32::try_from(latency.as_nanos().div_ceil(pause.as_nanos().max(1)))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.most)
     }
 
     /// Too fast, says the answer to what departed then. Nothing departs before `pause` is over.

@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod key;
 mod lane;
+mod readings;
 mod redact;
 mod transport;
 pub mod webhook;
@@ -23,6 +24,7 @@ pub use client::{Answer, Config, RetryPolicy, Stripe};
 pub use connect::{Connect, ConnectError, Grant};
 pub use error::{Retry, StripeError};
 pub use key::{BadKey, KeyKind, Mode};
+pub use readings::Reading;
 pub use transport::{Carried, InProcess, install_tls};
 
 /// The API version that every request asks for; the catalogue is made from the same one.

@@ -29,7 +29,7 @@ const PAGE: usize = 100;
 pub(crate) struct Copy<'a, W> {
     pub(crate) changes: Changes<'a, W>,
     pub(crate) resource: &'static Resource,
-    /// Slices walked at once.
+    /// Slices walked at once, more when answers take long.
     pub(crate) width: usize,
     /// Pages walked in one go.
     pub(crate) pages: usize,
@@ -122,6 +122,8 @@ impl<W: Warehouse> Copy<'_, W> {
         mut committed: impl FnMut(Committed),
     ) -> Result<Over, SyncError> {
         let mut gathered = Gathered::default();
+        // Whether there may be rows that were inserted without being looked up.
+        let mut inserted = !slices.is_empty();
         if slices.is_empty() {
             slices = self.walk.slices(self.resource.list);
             gathered.begin(slices.clone(), self.walk.going_on(frontier));
@@ -134,13 +136,20 @@ impl<W: Warehouse> Copy<'_, W> {
         let mut patience = interval(PATIENCE);
         patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let width = self.changes.fetch.width(self.resource.list.path, self.width);
+            // As many pages on the way, however wide.
+            let pages = (self.width * self.pages / width).clamp(1, self.pages);
             // No more than a transaction is gathered while another is stored: memory stays what it is.
             let go_on =
                 failed.is_none() && !self.changes.fetch.stop.is_cancelled() && !gathered.is_full(self.rows);
             if go_on {
-                self.split(&mut left, &mut gathered, walking.len());
-                let free = self.width.saturating_sub(walking.len());
-                walking.extend(left.take(free).map(|slice| self.walk(slice)));
+                self.split(&mut left, &mut gathered, width.saturating_sub(walking.len()));
+                let free = width.saturating_sub(walking.len());
+                walking.extend(left.take(free).map(|slice| self.walk(slice, pages)));
+            }
+            let is_walked = walking.is_empty() && left.waiting.is_empty();
+            if is_walked && failed.is_none() && gathered.brings_nothing() {
+                gathered = Gathered::default(); // The last transaction says all that there is to say.
             }
             // One walk more might not fit.
             let full = gathered.is_full(self.rows.saturating_sub(self.pages * PAGE));
@@ -161,20 +170,23 @@ impl<W: Warehouse> Copy<'_, W> {
                     }
                     Err(error) => failed = failed.or(Some(error)),
                 },
-                Some(stored) = storing.next() => committed(Committed { rows: stored?, left: left.span() }),
+                Some(stored) = storing.next() => {
+                    inserted = true;
+                    committed(Committed { rows: stored?, left: left.span() });
+                }
                 _ = patience.tick() => due = true,
             }
         }
         failed.map_or(Ok(()), Err)?;
         unless_stopped(&self.changes.fetch.stop)?;
-        self.finish(left.spans.into_keys(), frontier).await
+        self.finish(left.spans.into_keys(), frontier, inserted).await
     }
 
     /// Pages of one slice, up to a walk's worth.
-    async fn walk(&self, mut slice: Slice) -> Result<Walked, SyncError> {
+    async fn walk(&self, mut slice: Slice, pages: usize) -> Result<Walked, SyncError> {
         let mut decoder = Decoder::new(self.resource);
         let mut frontier = None;
-        for _ in 0..self.pages {
+        for _ in 0..pages {
             if slice.done || self.changes.fetch.stop.is_cancelled() {
                 break;
             }
@@ -210,13 +222,10 @@ impl<W: Warehouse> Copy<'_, W> {
 
     /// Splits the longest waiting slices until every worker has one. Both halves are stored no later than what is
     /// walked of either.
-    fn split(&self, left: &mut Left, gathered: &mut Gathered, walking: usize) {
+    fn split(&self, left: &mut Left, gathered: &mut Gathered, free: usize) {
         // A page of API v2 goes on in the stretch that was asked for first: its walk cannot be cut short.
         let list = self.resource.list;
-        while list.created.is_some()
-            && list.paging == Paging::After
-            && left.waiting.len() + walking < self.width
-        {
+        while list.created.is_some() && list.paging == Paging::After && left.waiting.len() < free {
             let Some((newer, older)) = left.split_longest() else { break };
             gathered.split([newer, older]);
         }
@@ -227,6 +236,7 @@ impl<W: Warehouse> Copy<'_, W> {
         &self,
         numbers: impl Iterator<Item = u32>,
         frontier: Option<i64>,
+        inserted: bool,
     ) -> Result<Over, SyncError> {
         let Changes { warehouse, schema, .. } = self.changes;
         let table = self.resource.table;
@@ -243,7 +253,8 @@ impl<W: Warehouse> Copy<'_, W> {
                 failed = again.failed;
             }
             Walk::Again { .. } => {}
-            Walk::First { .. } => self.seal().await?,
+            Walk::First { .. } if inserted => self.seal().await?,
+            Walk::First { .. } => {}
         }
         let state = self.walk.over(frontier);
         let mut batch = Batch::of(schema);

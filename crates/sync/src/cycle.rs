@@ -1,16 +1,13 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use catalog::{Api, Resource};
-use futures::{
-    future::FutureExt,
-    stream::{self, StreamExt},
-};
+use futures::stream::{self, Stream, StreamExt};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
@@ -19,6 +16,7 @@ use crate::{
     copy::{Committed, Copy, Over, Walk},
     fetch::Fetch,
     reread::EVENTS,
+    round,
     state::{
         Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
     },
@@ -124,25 +122,20 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(())
     }
 
-    /// The walk over every list that is not live yet, side by side.
-    ///
-    /// An error is what concerns all tables; what concerns one is in its report.
-    pub(crate) async fn copy(&self, mut stored: Stored) -> Result<Vec<TableReport>, SyncError> {
-        // One that is done makes room at once, whatever came before it: a long list must not keep others from beginning.
-        let walks = own_lists().enumerate().map(|(place, resource)| {
+    /// The walk over every list that is not live yet, side by side, those first whose objects are then asked for what
+    /// belongs to them. One that is done makes room at once: a long list must not keep others from beginning.
+    pub(crate) fn walks(&self, mut stored: Stored) -> impl Stream<Item = TableReport> {
+        let parents: BTreeSet<&str> = round::all().map(|around| around.parent.table).collect();
+        let (first, others): (Vec<_>, Vec<_>) =
+            own_lists().partition(|resource| parents.contains(resource.table.name));
+        let walk = |resource: &'static Resource| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
             let owed = stored.owed.get(resource.table.name).cloned().unwrap_or_default();
-            self.copy_table(resource, state, slices, owed).map(move |report| (place, report))
-        });
-        let walks = stream::iter(walks.collect::<Vec<_>>()).buffer_unordered(self.engine.options.tables);
-        let by_place: BTreeMap<usize, TableReport> = walks.collect().await;
-        let mut tables: Vec<TableReport> = by_place.into_values().collect();
-        let of_all = |report: &TableReport| report.outcome.as_ref().is_err_and(SyncError::concerns_all);
-        match tables.iter().position(of_all).map(|index| tables.swap_remove(index).outcome) {
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Ok(tables),
-        }
+            self.copy_table(resource, state, slices, owed)
+        };
+        let walks: Vec<_> = first.into_iter().chain(others).map(walk).collect();
+        stream::iter(walks).buffer_unordered(self.engine.options.tables)
     }
 
     async fn copy_table(
@@ -262,7 +255,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         });
     }
 
-    fn complete(&self, table: &'static str) {
+    pub(crate) fn complete(&self, table: &'static str) {
         self.show(table, |shown| {
             shown.complete = true;
             shown.permille = Some(1000);

@@ -12,14 +12,19 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Phase, Progress, Reread, SyncError, TableState, cycle::Cycle, error::unless_stopped, fetch::Fetch,
-    follow::Following, rounds::Rounds, state::Stored,
+    Phase, Progress, Reread, SyncError, TableState,
+    cycle::Cycle,
+    error::unless_stopped,
+    fetch::Fetch,
+    follow::Following,
+    rounds::{Rounds, Time},
+    state::Stored,
 };
 
 /// How wide a cycle works.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Slices of one table walked at once.
+    /// Slices of one table walked at once; more when answers take long.
     pub slices: usize,
     /// Pages of a slice walked in one go.
     pub pages: usize,
@@ -27,7 +32,7 @@ pub struct Options {
     pub rows: usize,
     /// Pages of events read before what they name is read again: more are worked off from the oldest on.
     pub event_pages: usize,
-    /// Objects read again at once.
+    /// Objects read again at once, or parents asked; more parents when answers take long.
     pub reads: usize,
     /// Tables walked at once: Stripe's limits are full with a few, and each holds a transaction in memory.
     pub tables: usize,
@@ -153,10 +158,12 @@ impl<W: Warehouse> Engine<W> {
         let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
-        let rounds = std::mem::take(&mut stored.rounds);
-        let mut owed = stored.owed.clone();
+        let (held, mut owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
+        let time = Time::until(Instant::now() + self.options.rounds);
+        let rounds = Rounds { cycle: &cycle, changes: cycle.changes(), time, held };
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let mut tables = cycle.copy(stored).await?;
+        let (tables, went) = rounds.beside(cycle.walks(stored)).await;
+        let mut tables = unless_all_is_lost(tables)?;
         for (table, id) in cycle.owing.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             owed.entry(table.to_owned()).or_default().add([id]);
         }
@@ -166,9 +173,7 @@ impl<W: Warehouse> Engine<W> {
             let following = Following { cycle: &cycle, changes: cycle.changes(), events };
             following.run(feed, &mut tables, &mut owed).await?;
         }
-        let until = Instant::now() + self.options.rounds;
-        let going = Rounds { cycle: &cycle, changes: cycle.changes(), until };
-        let over = going.run(&rounds, &mut tables).await?;
+        let over = rounds.after(went, &mut tables).await?;
         Ok((tables, over))
     }
 
@@ -179,11 +184,17 @@ impl<W: Warehouse> Engine<W> {
     /// When the warehouse refuses.
     pub async fn prepare(&self) -> Result<(), SyncError> {
         self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?;
-        for table in catalog::tables() {
-            if let Some(newest) = self.warehouse.newest(&self.schema, table).await? {
-                self.stripe.go_on_after(newest);
-            }
-        }
+        let newest = self.warehouse.newest(&self.schema, catalog::tables().collect()).await?;
+        newest.into_iter().for_each(|newest| self.stripe.go_on_after(newest));
         Ok(())
+    }
+}
+
+/// What concerns all tables, if a walk met it; what concerns one is in its report.
+fn unless_all_is_lost(mut tables: Vec<TableReport>) -> Result<Vec<TableReport>, SyncError> {
+    let of_all = |report: &TableReport| report.outcome.as_ref().is_err_and(SyncError::concerns_all);
+    match tables.iter().position(of_all).map(|index| tables.swap_remove(index).outcome) {
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) | None => Ok(tables),
     }
 }

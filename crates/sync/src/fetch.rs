@@ -24,6 +24,12 @@ const ATTEMPTS: u32 = 5;
 /// Objects read at once when their list does not show them whole.
 const THIN: usize = 8;
 
+/// Answers that are decoded and stored in a second, about: asking faster only makes them wait.
+const DIGESTED: u32 = 400;
+
+/// The most requests to one endpoint under way at once.
+const WIDEST: usize = 16;
+
 /// A page and what it was decoded from.
 pub(crate) struct Fetched {
     pub(crate) page: Page,
@@ -73,6 +79,11 @@ pub(crate) struct Fetch {
 impl Fetch {
     pub(crate) fn new(stripe: &Stripe, stop: &CancellationToken) -> Self {
         Self { stripe: stripe.clone(), stop: stop.clone(), plain: Arc::default() }
+    }
+
+    /// How many requests to the endpoint of `path` to have under way at once: `least`, more when answers take long.
+    pub(crate) fn width(&self, path: &str, least: usize) -> usize {
+        self.stripe.width(path, DIGESTED).clamp(least, least.max(WIDEST))
     }
 
     fn is_plain(&self, resource: &Resource) -> bool {

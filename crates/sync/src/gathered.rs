@@ -73,6 +73,15 @@ impl Gathered {
         self.steps.is_empty()
     }
 
+    /// Whether there is nothing in it but how far the walk has come.
+    pub(crate) fn brings_nothing(&self) -> bool {
+        let nothing = |decoded: &Decoded| {
+            let sets = decoded.nested.iter().map(|nested| nested.parents.len() + nested.rows.num_rows());
+            decoded.rows.num_rows() + sets.sum::<usize>() + decoded.rejects.len() == 0
+        };
+        self.steps.iter().all(|step| step.decoded.as_ref().is_none_or(nothing))
+    }
+
     /// What came first: as much as holds no more than `most` rows, but at least one step.
     pub(crate) fn take(&mut self, most: usize) -> Transaction {
         let mut taken = Transaction::default();

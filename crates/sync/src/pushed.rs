@@ -75,6 +75,7 @@ impl<W: Warehouse> Engine<W> {
         events: Vec<PushedEvent>,
         stop: &CancellationToken,
     ) -> Result<Pass, SyncError> {
+        let _reading = self.stripe.reading();
         let states = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?.tables;
         let fetch = Fetch::new(&self.stripe, stop);
         let Self { warehouse, schema, options, .. } = self;

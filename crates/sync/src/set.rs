@@ -12,12 +12,15 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered,
-    rounds::Around,
+    round::Around,
     slice::MOST_BEGINNINGS,
 };
 
 /// Rows of one parent that are gathered before they are stored: a set can be longer than memory.
 const GATHERED: usize = 500;
+
+/// No row is older: the set of one that was broken off only shares the fate of its parent, which may be gone meanwhile.
+const EVERY_ROW_STAYS: i64 = 0;
 
 /// What one parent's list brought.
 pub(crate) struct Set {
@@ -124,6 +127,16 @@ impl Set {
         }
     }
 
+    /// Whether Stripe gave what this parent has, or has no such parent any more.
+    pub(crate) fn is_answered(&self) -> bool {
+        !matches!(self.came, Came::Failed(_))
+    }
+
+    /// Rows that are not stored yet.
+    pub(crate) fn rows(&self) -> usize {
+        self.decoder.rows()
+    }
+
     /// Whose it is, and why it is not whole.
     pub(crate) fn failure(&mut self) -> Option<(String, SyncError)> {
         match std::mem::replace(&mut self.came, Came::Nothing) {
@@ -142,13 +155,15 @@ impl Set {
 
     /// Puts the rest of the rows into a batch. Where the table holds sets, and this one is whole: it has no others.
     pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) -> Option<Ended> {
-        self.write(around, batch);
-        match self.came {
-            Came::Whole { since_micros } if around.resource.is_apart() => {
-                Some(Ended { parent: self.parent, since_micros })
-            }
-            Came::Whole { .. } | Came::Nothing | Came::Failed(_) => None,
+        let since_micros = match self.came {
+            Came::Whole { since_micros } => since_micros,
+            Came::Nothing | Came::Failed(_) => EVERY_ROW_STAYS,
+        };
+        if matches!(self.came, Came::Nothing) {
+            let _of_nobody = self.decoder.finish();
         }
+        self.write(around, batch);
+        around.resource.is_apart().then_some(Ended { parent: self.parent, since_micros })
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stripe_api::Stripe;
 use warehouse::Checkpoint;
 
-use crate::{Slice, SyncError, rounds::Round};
+use crate::{Slice, SyncError, round::Round};
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
 pub(crate) const HOLD_BACK: i64 = 120;

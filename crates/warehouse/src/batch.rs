@@ -75,12 +75,12 @@ pub enum Change {
     },
 }
 
-/// A parent whose children were all stored.
+/// A parent whose children were stored. Where it is a tombstone already, they become tombstones too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// Its id.
     pub parent: String,
-    /// When they were first asked for: whatever shows an older state is gone.
+    /// When they were first asked for: whatever shows an older state is gone. 0 when not all of them came.
     pub since_micros: i64,
 }
 

@@ -131,14 +131,14 @@ pub trait Warehouse: Send + Sync + 'static {
         asked: Ids,
     ) -> impl Future<Output = Result<Vec<String>, WarehouseError>> + Send;
 
-    /// The newest `_as_of` of `table`, none when it is empty.
+    /// The newest `_as_of` of all `tables` together, none when they are empty.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// When one cannot be read.
     fn newest(
         &self,
         schema: &SchemaName,
-        table: &'static Table,
+        tables: Vec<&'static Table>,
     ) -> impl Future<Output = Result<Option<i64>, WarehouseError>> + Send;
 
     /// Makes ids unique again (children: within their parent), newest `_as_of` kept; returns how many rows went. Run

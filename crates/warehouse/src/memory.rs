@@ -143,9 +143,14 @@ impl Warehouse for Memory {
     async fn newest(
         &self,
         schema: &SchemaName,
-        table: &'static Table,
+        tables: Vec<&'static Table>,
     ) -> Result<Option<i64>, WarehouseError> {
-        Ok(self.lock().table(schema, table)?.values().flatten().map(|row| row.as_of).max())
+        let mut held = self.lock();
+        let mut newest = None;
+        for table in tables {
+            newest = newest.max(held.table(schema, table)?.values().flatten().map(|row| row.as_of).max());
+        }
+        Ok(newest)
     }
 
     async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {

@@ -184,3 +184,25 @@ async fn trap_22_a_copy_takes_hardly_longer_than_it_must_and_is_hardly_refused()
         assert!(refused >= 3, "{refused}");
     }
 }
+
+/// How wide an endpoint must be asked whose answers take so long, in turn.
+async fn width(rates: Rates, latencies: &[u64], most_per_second: u32) -> u32 {
+    let budget = Budget::new(rates);
+    for &latency in latencies {
+        let place = budget.admit("a").await;
+        advance(Duration::from_millis(latency)).await;
+        place.answered();
+    }
+    budget.width("a", most_per_second)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longer_answers_take_the_more_must_be_under_way() {
+    assert_eq!(width(LIVE, &[], 400).await, 1, "nothing is known");
+    assert_eq!(width(LIVE, &[2], 400).await, 1);
+    assert_eq!(width(LIVE, &[400], 400).await, 10, "25 a second for 0.4 seconds each");
+    assert_eq!(width(LIVE, &[400, 10_000], 400).await, 11, "one that is late says little");
+    assert_eq!(width(LIVE, &[400, 2], 400).await, 1, "one that is soon says much");
+    assert_eq!(width(LIVE, &[9_000], 400).await, LIVE.concurrent);
+    assert_eq!(width(Rates { per_endpoint: 20_000, ..LIVE }, &[50], 400).await, 20);
+}

@@ -222,9 +222,9 @@ impl Warehouse for Struck {
     async fn newest(
         &self,
         schema: &SchemaName,
-        table: &'static Table,
+        tables: Vec<&'static Table>,
     ) -> Result<Option<i64>, WarehouseError> {
-        self.memory.newest(schema, table).await
+        self.memory.newest(schema, tables).await
     }
 
     async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
@@ -272,7 +272,7 @@ fn oldest(batch: Batch) -> Batch {
 async fn aged(batch: Batch, memory: &Memory) -> Result<Batch, WarehouseError> {
     let mut writes = Vec::new();
     for write in batch.writes {
-        let newest = memory.newest(&batch.schema, write.table).await?.unwrap_or(i64::MIN);
+        let newest = memory.newest(&batch.schema, vec![write.table]).await?.unwrap_or(i64::MIN);
         let change = match write.change {
             same @ (Change::Insert(_) | Change::EndSets(_)) => same,
             Change::Merge(rows) => Change::Merge(with_age(&rows, |own| own.max(newest))),

@@ -142,10 +142,10 @@ impl Warehouse for DuckDb {
     async fn newest(
         &self,
         schema: &SchemaName,
-        table: &'static Table,
+        tables: Vec<&'static Table>,
     ) -> Result<Option<i64>, WarehouseError> {
         let schema = schema.clone();
-        self.write(move |connection| read::newest(connection, &schema, table)).await
+        self.write(move |connection| read::newest(connection, &schema, &tables)).await
     }
 
     async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {

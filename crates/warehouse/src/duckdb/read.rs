@@ -101,12 +101,18 @@ pub(super) fn ids(
 pub(super) fn newest(
     connection: &Connection,
     schema: &SchemaName,
-    table: &Table,
+    tables: &[&Table],
 ) -> Result<Option<i64>, WarehouseError> {
-    let text = format!("SELECT epoch_us(max({AS_OF})) FROM {}", sql::name(schema, table));
+    let newest = |table: &&Table| format!("SELECT max({AS_OF}) AS newest FROM {}", sql::name(schema, table));
+    let each: Vec<String> = tables.iter().map(newest).collect();
+    if each.is_empty() {
+        return Ok(None);
+    }
+    // At once: 137 statements take many times as long.
+    let text = format!("SELECT epoch_us(max(newest)) FROM ({})", each.join(" UNION ALL "));
     connection
         .query_row(&text, [], |row| row.get(0))
-        .map_err(|source| WarehouseError::failed(format!("find the newest row of {}", table.name), source))
+        .map_err(|source| WarehouseError::failed(format!("find the newest row in {schema}"), source))
 }
 
 pub(super) fn count(
