@@ -258,6 +258,9 @@ impl<W: Warehouse> Changes<'_, W> {
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
         let mut batch = Batch::of(self.schema);
         gathered::merge(&mut batch, resource, decoded);
+        if batch.is_empty() {
+            return Ok(0);
+        }
         Ok(self.warehouse.apply(batch).await?.rows)
     }
 

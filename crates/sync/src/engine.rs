@@ -17,7 +17,7 @@ use crate::{
     error::unless_stopped,
     fetch::Fetch,
     follow::Following,
-    rounds::{Rounds, Time},
+    rounds::{Ended, Rounds, Time},
     state::Stored,
 };
 
@@ -135,24 +135,30 @@ impl<W: Warehouse> Engine<W> {
         let before = self.stripe.requests();
         self.prepare().await?;
         let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut ended = Ended::new();
         loop {
-            let (mut tables, over) = self.turn(stop).await?;
+            let (mut tables, goes_on) = self.turn(ended, stop).await?;
             for report in &mut tables {
                 let sum = rows.entry(report.table).or_default();
                 *sum += report.rows;
                 report.rows = *sum;
             }
-            if over {
+            let Some(more) = goes_on else {
                 let place = |table| catalog::resources().iter().position(|one| one.table.name == table);
                 tables.sort_by_key(|report| place(report.table));
                 return Ok(Report { tables, requests: self.stripe.requests() - before });
-            }
+            };
+            ended = more;
         }
     }
 
-    /// Everything once; whether nothing is left to do. Asking parents for what belongs to them can take hours: by turns
-    /// with the rest.
-    async fn turn(&self, stop: &CancellationToken) -> Result<(Vec<TableReport>, bool), SyncError> {
+    /// Everything once; the rounds that are done with when others go on. Asking parents for what belongs to them can take
+    /// hours: by turns with the rest.
+    async fn turn(
+        &self,
+        ended: Ended,
+        stop: &CancellationToken,
+    ) -> Result<(Vec<TableReport>, Option<Ended>), SyncError> {
         let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
         stored.began().for_each(|began| self.stripe.go_on_after(began.as_of_micros));
         let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
@@ -160,7 +166,7 @@ impl<W: Warehouse> Engine<W> {
         cycle.walk_again_what_is_due(&mut stored).await?;
         let (held, mut owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
         let time = Time::until(Instant::now() + self.options.rounds);
-        let rounds = Rounds { cycle: &cycle, changes: cycle.changes(), time, held };
+        let rounds = Rounds { cycle: &cycle, changes: cycle.changes(), time, held, ended };
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let (tables, went) = rounds.beside(cycle.walks(stored)).await;
         let mut tables = unless_all_is_lost(tables)?;
@@ -173,8 +179,8 @@ impl<W: Warehouse> Engine<W> {
             let following = Following { cycle: &cycle, changes: cycle.changes(), events };
             following.run(feed, &mut tables, &mut owed).await?;
         }
-        let over = rounds.after(went, &mut tables).await?;
-        Ok((tables, over))
+        let goes_on = rounds.after(went, &mut tables).await?;
+        Ok((tables, goes_on))
     }
 
     /// Makes the tables, and sees to it that what is asked now looks newer than what they hold. [`Engine::run`] begins

@@ -97,12 +97,13 @@ impl<W: Warehouse> FanOut<'_, W> {
         let mut asking = FuturesOrdered::new();
         let mut came: Vec<Asked> = Vec::new();
         let mut storing = FuturesUnordered::new();
-        let (mut asked, mut due, mut is_broken_off) = (false, false, false);
+        // Those that are owed are asked in any case, and then at least one more: every time the round comes further.
+        let (mut came_further, mut due, mut is_broken_off) = (false, false, false);
         let mut patience = interval(PATIENCE);
         patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             unless_stopped(&self.cycle.fetch.stop)?;
-            is_broken_off |= asked && self.time.is_up();
+            is_broken_off |= came_further && self.time.is_up();
             while !is_broken_off
                 && asking.len() < self.width(&known)
                 && !(is_full(&came) && !storing.is_empty())
@@ -112,7 +113,7 @@ impl<W: Warehouse> FanOut<'_, W> {
                 }
                 let Some((parent, in_order)) = line.next(self, round).await? else { break };
                 asking.push_back(self.ask(parent, in_order));
-                asked = true;
+                came_further |= in_order;
             }
             if storing.is_empty() && !came.is_empty() && (is_full(&came) || due || asking.is_empty()) {
                 let (batch, before) = self.batch(std::mem::take(&mut came), round, done)?;

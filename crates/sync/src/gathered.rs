@@ -154,8 +154,11 @@ fn insert(batch: &mut Batch, resource: &'static Resource, decoded: Decoded) {
 /// Rows by merge, the child sets of their parents replaced: removing a child sends no event (trap 12).
 pub(crate) fn merge(batch: &mut Batch, resource: &'static Resource, decoded: Decoded) {
     batch.rejects.extend(decoded.rejects);
-    batch.writes.push(Write { table: resource.table, change: Change::Merge(decoded.rows) });
-    for Nested { child, rows, parents } in decoded.nested {
+    if decoded.rows.num_rows() > 0 {
+        batch.writes.push(Write { table: resource.table, change: Change::Merge(decoded.rows) });
+    }
+    let shown = |set: &Nested| !set.parents.is_empty() || set.rows.num_rows() > 0;
+    for Nested { child, rows, parents } in decoded.nested.into_iter().filter(shown) {
         batch.writes.push(Write { table: child.table, change: Change::ReplaceChildren { parents, rows } });
     }
 }

@@ -52,7 +52,12 @@ pub(crate) struct Rounds<'a, W> {
     pub(crate) time: Time,
     /// As they are stored, by table.
     pub(crate) held: BTreeMap<String, Round>,
+    /// Those that came to their end in this cycle: what changed since is the next cycle's, or a cycle might never end.
+    pub(crate) ended: Ended,
 }
+
+/// Tables whose rounds came to their end, and why the last parent that was not answered was not.
+pub(crate) type Ended = BTreeMap<&'static str, Option<SyncError>>;
 
 /// Whether a round can go.
 enum Parents {
@@ -123,7 +128,8 @@ impl<W: Warehouse> Rounds<'_, W> {
     }
 
     fn is_over_all(&self, around: Around) -> bool {
-        self.next(self.held.get(around.table().name)).is_over_all()
+        let table = around.table().name;
+        !self.ended.contains_key(table) && self.next(self.held.get(table)).is_over_all()
     }
 
     fn next(&self, held: Option<&Round>) -> Round {
@@ -131,16 +137,16 @@ impl<W: Warehouse> Rounds<'_, W> {
         Round::next(held, now, self.cycle.engine.options.reread.rounds_every)
     }
 
-    /// Goes every round that is left, side by side, and once more over what changed meanwhile; whether all came to their
-    /// end.
+    /// Goes every round that is left, side by side, and once more over what changed meanwhile. Gives those that came to their
+    /// end when others did not, for want of time; none when nothing is left to do.
     ///
     /// # Errors
     /// What concerns all tables; what concerns one is in its report.
     pub(crate) async fn after(
-        &self,
+        self,
         went: Vec<Went>,
         tables: &mut Vec<TableReport>,
-    ) -> Result<bool, SyncError> {
+    ) -> Result<Option<Ended>, SyncError> {
         let mut gone: BTreeMap<&str, Went> =
             went.into_iter().map(|went| (went.around.table().name, went)).collect();
         let going: Vec<_> = all()
@@ -148,18 +154,28 @@ impl<W: Warehouse> Rounds<'_, W> {
             .collect();
         let width = self.cycle.engine.options.tables;
         let went: Vec<Went> = stream::iter(going).buffer_unordered(width).collect().await;
-        let over = !went.iter().any(Went::was_broken_off);
-        for went in went {
+        let goes_on = went.iter().any(Went::was_broken_off);
+        let mut ended = self.ended;
+        for mut went in went {
+            if went.ended().is_some() {
+                let trouble = ended.entry(went.around.table().name).or_default();
+                *trouble = went.trouble.take().or(trouble.take());
+                went.trouble = trouble.take_if(|_| !goes_on);
+            }
             report(went, tables)?;
         }
-        Ok(over)
+        Ok(goes_on.then_some(ended))
     }
 
     /// What is left of a round that went beside the walks, or the round if it did not.
     async fn rest(&self, around: Around, gone: Option<Went>, parents: Parents) -> Went {
         let Some(gone) = gone else {
-            let held = self.held.get(around.table().name).cloned();
-            return self.round(around, parents, held).await;
+            let held = self.held.get(around.table().name);
+            if let Some(held) = held.filter(|_| self.ended.contains_key(around.table().name)) {
+                let (round, outcome) = (Some(held.clone()), Ok(held.state()));
+                return Went { around, round, rows: 0, outcome, trouble: None };
+            }
+            return self.round(around, parents, held.cloned()).await;
         };
         let Some(ended) = gone.ended() else { return gone };
         let again = self.next(Some(ended));

@@ -24,6 +24,12 @@ impl Batch {
     pub fn of(schema: &SchemaName) -> Self {
         Self { schema: schema.clone(), writes: Vec::new(), checkpoints: Vec::new(), rejects: Vec::new() }
     }
+
+    /// Whether it would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.checkpoints.is_empty() && self.rejects.is_empty()
+    }
 }
 
 /// A change of one table.
