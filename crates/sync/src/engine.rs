@@ -36,6 +36,8 @@ pub struct Options {
     pub reads: usize,
     /// Tables walked at once: Stripe's limits are full with a few, and each holds a transaction in memory.
     pub tables: usize,
+    /// Parents looked up at once that are asked for what belongs to them.
+    pub parents: usize,
     /// How often to walk again what events do not tell of.
     pub reread: Reread,
     /// How long parents are asked for what belongs to them before changes are looked for again.
@@ -51,6 +53,7 @@ impl Default for Options {
             event_pages: 50,
             reads: 8,
             tables: 6,
+            parents: 1_000,
             reread: Reread::default(),
             rounds: Duration::from_secs(300),
         }

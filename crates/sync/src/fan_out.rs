@@ -27,8 +27,6 @@ const TOGETHER: usize = 100;
 const ROWS: usize = 8_192;
 /// As long as none was answered, fewer are asked at once: a list that Stripe refuses is refused for each.
 const FIRST: usize = 4;
-/// Parents looked up at once.
-const LOOKED_UP: usize = 1_000;
 /// What came is stored at least this often.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -54,6 +52,7 @@ struct Line {
     next: VecDeque<String>,
     /// Those up to this one were looked up.
     looked_up: String,
+    /// There are no more to look up.
     at_end: bool,
 }
 
@@ -91,12 +90,17 @@ impl<W: Warehouse> FanOut<'_, W> {
 
     /// Whether there was no time for the rest. Asking goes on while what came is stored; it is stored in order, so a
     /// stored round never tells of sets that are not (trap 30).
+    ///
+    /// Nothing is awaited but all of it together: what has a place in the warehouse's or the budget's line, and is not
+    /// polled, keeps everybody behind it from theirs.
     async fn ask_all(&self, round: &mut Round, done: &mut Done) -> Result<bool, SyncError> {
+        let most = self.cycle.engine.options.parents;
         let mut line = Line::of(round);
         let mut known = Known { owed: round.owed.clone(), answered: round.answered };
         let mut asking = FuturesOrdered::new();
         let mut came: Vec<Asked> = Vec::new();
         let mut storing = FuturesUnordered::new();
+        let mut looking = FuturesUnordered::new();
         // Those that are owed are asked in any case, and then at least one more: every time the round comes further.
         let (mut came_further, mut due, mut is_broken_off) = (false, false, false);
         let mut patience = interval(PATIENCE);
@@ -104,16 +108,14 @@ impl<W: Warehouse> FanOut<'_, W> {
         loop {
             unless_stopped(&self.cycle.fetch.stop)?;
             is_broken_off |= came_further && self.time.is_up();
-            while !is_broken_off
-                && asking.len() < self.width(&known)
-                && !(is_full(&came) && !storing.is_empty())
-            {
-                if line.owed.is_empty() && owes_too_much(&known.owed) {
-                    break;
-                }
-                let Some((parent, in_order)) = line.next(self, round).await? else { break };
+            let has_room = !is_full(&came) || storing.is_empty();
+            while has_room && !is_broken_off && asking.len() < self.width(&known) {
+                let Some((parent, in_order)) = line.next(&known) else { break };
                 asking.push_back(self.ask(parent, in_order));
                 came_further |= in_order;
+            }
+            if !is_broken_off && line.is_short() && looking.is_empty() {
+                looking.push(self.parents(round.since_micros(), line.looked_up.clone(), most));
             }
             if storing.is_empty() && !came.is_empty() && (is_full(&came) || due || asking.is_empty()) {
                 let (batch, before) = self.batch(std::mem::take(&mut came), round, done)?;
@@ -121,7 +123,7 @@ impl<W: Warehouse> FanOut<'_, W> {
                 due = false;
                 patience.reset();
             }
-            if asking.is_empty() && storing.is_empty() {
+            if asking.is_empty() && storing.is_empty() && looking.is_empty() {
                 return Ok(is_broken_off && !line.is_over());
             }
             tokio::select! {
@@ -132,6 +134,7 @@ impl<W: Warehouse> FanOut<'_, W> {
                     came.push(one);
                 }
                 Some(stored) = storing.next() => done.rows += stored?,
+                Some(found) = looking.next() => line.extend(found?, most),
                 _ = patience.tick() => due = true,
             }
         }
@@ -220,15 +223,15 @@ impl<W: Warehouse> FanOut<'_, W> {
         Ok(())
     }
 
-    /// The next parents to ask after one of them, no more than `most`.
+    /// The next parents after one of them that show a state from then on, no more than `most`.
     pub(crate) async fn parents(
         &self,
-        round: &Round,
+        since_micros: Option<i64>,
         after: String,
         most: usize,
     ) -> Result<Vec<String>, SyncError> {
         let Some(table) = self.around.parents() else { return Ok(Vec::new()) };
-        let age = round.since_micros().map_or(Age::Any, Age::Since);
+        let age = since_micros.map_or(Age::Any, Age::Since);
         let prefix = self.around.parent.ids;
         let asked = Ids { age, created_from: None, belonging: Belonging::Any, prefix, after, most };
         Ok(self.changes.warehouse.ids(self.changes.schema, table, asked).await?)
@@ -241,22 +244,26 @@ impl Line {
         Self { owed, next: VecDeque::new(), looked_up: round.after.clone(), at_end: false }
     }
 
-    /// The next parent, and whether it is its turn in the order of ids.
-    async fn next<W: Warehouse>(
-        &mut self,
-        fan_out: &FanOut<'_, W>,
-        round: &Round,
-    ) -> Result<Option<(String, bool)>, SyncError> {
+    /// The next parent, and whether it is its turn in the order of ids; none as long as too many owe an answer.
+    fn next(&mut self, known: &Known) -> Option<(String, bool)> {
         if let Some(owed) = self.owed.pop_front() {
-            return Ok(Some((owed, false)));
+            return Some((owed, false));
         }
-        if self.next.is_empty() && !self.at_end {
-            let parents = fan_out.parents(round, self.looked_up.clone(), LOOKED_UP).await?;
-            self.at_end = parents.len() < LOOKED_UP;
-            self.looked_up = parents.last().cloned().unwrap_or_default();
-            self.next = parents.into();
+        if owes_too_much(&known.owed) {
+            (self.next, self.at_end) = (VecDeque::new(), true);
         }
-        Ok(self.next.pop_front().map(|parent| (parent, true)))
+        self.next.pop_front().map(|parent| (parent, true))
+    }
+
+    /// Whether more are to be looked up.
+    fn is_short(&self) -> bool {
+        !self.at_end && self.next.len() < TOGETHER
+    }
+
+    fn extend(&mut self, found: Vec<String>, most: usize) {
+        self.at_end |= found.len() < most;
+        found.last().into_iter().for_each(|last| last.clone_into(&mut self.looked_up));
+        self.next.extend(found);
     }
 
     /// Whether it is known that there are no more.

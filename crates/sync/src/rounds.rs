@@ -179,7 +179,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         };
         let Some(ended) = gone.ended() else { return gone };
         let again = self.next(Some(ended));
-        match self.fan_out(around).parents(&again, String::new(), 1).await {
+        match self.fan_out(around).parents(again.since_micros(), String::new(), 1).await {
             Ok(changed) if changed.is_empty() => gone,
             Ok(_) => {
                 let more = self.round(around, parents, Some(ended.clone())).await;
@@ -243,7 +243,7 @@ impl<W: Warehouse> Rounds<'_, W> {
         let Some(held) = held.filter(Round::is_over).filter(|held| held.owed.is_empty()) else {
             return Ok(None);
         };
-        if round.is_over_all() || !fan_out.parents(round, String::new(), 1).await?.is_empty() {
+        if round.is_over_all() || !fan_out.parents(round.since_micros(), String::new(), 1).await?.is_empty() {
             return Ok(None);
         }
         Ok(Some(held))
