@@ -158,6 +158,7 @@ fn options(dice: &mut Dice) -> Options {
         pages: dice.size(1, 5),
         rows: *dice.pick(&[1, 50, 400, 8_192]),
         event_pages: *dice.pick(&[1, 2, 4, 50]),
+        parents: *dice.pick(&[1, 3, 1_000]),
         reads: dice.size(1, 8),
         tables: dice.size(1, 6),
         rounds: *dice.pick(&[BRIEF, Options::default().rounds]),

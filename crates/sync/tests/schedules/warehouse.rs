@@ -63,6 +63,8 @@ pub(crate) const DEFECTS: [Defect; 7] = [
 pub(crate) struct Struck {
     pub(crate) memory: Memory,
     pub(crate) defect: Option<Defect>,
+    /// One after another, as a warehouse with one writer has it: who stands in line and is not polled holds up all behind.
+    line: tokio::sync::Mutex<()>,
     /// By the number of the transaction in this cycle.
     strikes: Mutex<Strikes>,
     /// What is stored after later ones, and the transaction after which it is.
@@ -88,7 +90,14 @@ struct Coming {
 impl Struck {
     pub(crate) fn new(defect: Option<Defect>, died: Arc<Notify>, dice: Dice) -> Self {
         let strikes = Mutex::new(Strikes { planned: None, stored: [0; 2], dice });
-        Self { memory: Memory::new(), defect, strikes, late: Mutex::default(), died }
+        Self {
+            memory: Memory::new(),
+            defect,
+            line: tokio::sync::Mutex::default(),
+            strikes,
+            late: Mutex::default(),
+            died,
+        }
     }
 
     /// Begins a cycle, in which the transaction of this number is struck.
@@ -170,6 +179,7 @@ impl Warehouse for Struck {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
+        let _turn = self.line.lock().await;
         let Coming { strike, number, waits: [before, after] } = self.coming();
         wait(before).await;
         match strike {
@@ -187,6 +197,7 @@ impl Warehouse for Struck {
     }
 
     async fn checkpoints(&self, schema: &SchemaName) -> Result<Vec<Checkpoint>, WarehouseError> {
+        let _turn = self.line.lock().await;
         self.memory.checkpoints(schema).await
     }
 
@@ -197,6 +208,7 @@ impl Warehouse for Struck {
         column: &str,
         target: &'static Table,
     ) -> Result<Vec<String>, WarehouseError> {
+        let _turn = self.line.lock().await;
         self.memory.dangling(schema, table, column, target).await
     }
 
@@ -207,6 +219,7 @@ impl Warehouse for Struck {
         ids: Vec<String>,
         since_micros: i64,
     ) -> Result<Vec<String>, WarehouseError> {
+        let _turn = self.line.lock().await;
         self.memory.stale(schema, table, ids, since_micros).await
     }
 
@@ -216,6 +229,7 @@ impl Warehouse for Struck {
         table: &'static Table,
         asked: Ids,
     ) -> Result<Vec<String>, WarehouseError> {
+        let _turn = self.line.lock().await;
         self.memory.ids(schema, table, asked).await
     }
 
@@ -232,6 +246,7 @@ impl Warehouse for Struck {
     }
 
     async fn count(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
+        let _turn = self.line.lock().await;
         self.memory.count(schema, table).await
     }
 }
