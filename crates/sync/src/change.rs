@@ -2,12 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt};
+use futures::{
+    future::join,
+    stream::{self, StreamExt},
+};
 use tokio::time::timeout;
 use warehouse::{Age, Batch, Belonging, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
 
@@ -44,6 +48,14 @@ pub(crate) struct News {
     decoded: Vec<Decoded>,
     newest: Option<i64>,
     date: Option<DateTime<Utc>>,
+}
+
+/// What Stripe knows of an object that was read again.
+enum Known {
+    /// The object and its nested lists, whole.
+    Row(Decoded),
+    /// It no longer has it, as of then.
+    Gone { as_of_micros: i64 },
 }
 
 /// New objects of a table.
@@ -175,8 +187,8 @@ impl<W: Warehouse> Changes<'_, W> {
         Ok(again)
     }
 
-    /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read
-    /// keeps no other from being stored.
+    /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read,
+    /// or whose nested lists cannot, keeps no other from being stored. While some are stored the next are read.
     ///
     /// # Errors
     /// What concerns all tables.
@@ -186,73 +198,55 @@ impl<W: Warehouse> Changes<'_, W> {
         ids: Vec<String>,
     ) -> Result<Again, SyncError> {
         let mut again = Again::default();
-        for some in ids.chunks(TOGETHER) {
+        let reading = stream::iter(ids).map(|id| self.known(resource, id)).buffer_unordered(self.width);
+        let mut groups = pin!(reading.chunks(TOGETHER));
+        let mut next = groups.next().await;
+        while let Some(read) = next {
             unless_stopped(&self.fetch.stop)?;
-            let asked: Vec<(String, Result<Object, SyncError>)> = stream::iter(some.iter().cloned())
-                .map(|id| self.ask(resource, id))
-                .buffer_unordered(self.width)
-                .collect()
-                .await;
-            let mut objects = BTreeMap::new();
-            for (id, object) in asked {
-                match object {
-                    Ok(object) => drop(objects.insert(id, object)),
-                    Err(error) => again.fail(id, error)?,
-                }
-            }
-            self.store_read(resource, objects, &mut again).await?;
+            let (stored, following) = join(self.store_read(resource, read), groups.next()).await;
+            again.extend(stored?);
+            next = following;
         }
         Ok(again)
     }
 
-    async fn ask(&self, resource: &'static Resource, id: String) -> (String, Result<Object, SyncError>) {
+    /// What Stripe knows of an object now, by itself: what fails of one is no other's business.
+    async fn known(&self, resource: &'static Resource, id: String) -> (String, Result<Known, SyncError>) {
         let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
         let object = timeout(self.patience, self.fetch.object(resource, &id)).await.unwrap_or_else(slow);
-        (id, object)
+        let known = match object {
+            Ok(object) => self.whole(resource, &id, object).await,
+            Err(error) => Err(error),
+        };
+        (id, known)
+    }
+
+    async fn whole(&self, resource: &'static Resource, id: &str, object: Object) -> Result<Known, SyncError> {
+        let mut decoder = Decoder::new(resource);
+        match self.fetch.decode(resource, id, object, &mut decoder).await? {
+            Read::Row => Ok(Known::Row(decoder.finish())),
+            Read::Gone { as_of_micros } => Ok(Known::Gone { as_of_micros }),
+        }
     }
 
     /// What was read again, and what is gone, in one transaction.
     async fn store_read(
         &self,
         resource: &'static Resource,
-        mut objects: BTreeMap<String, Object>,
-        again: &mut Again,
-    ) -> Result<(), SyncError> {
-        let batch = loop {
-            match self.batch_of(resource, &objects).await {
-                Ok(batch) => break batch,
-                // Half of it may be in the batch: the others begin anew without it.
-                Err((id, error)) => {
-                    objects.remove(&id);
-                    again.fail(id, error)?;
-                }
+        read: Vec<(String, Result<Known, SyncError>)>,
+    ) -> Result<Again, SyncError> {
+        let (mut batch, mut again) = (Batch::of(self.schema), Again::default());
+        for (id, known) in read {
+            match known {
+                Ok(Known::Row(decoded)) => gathered::merge(&mut batch, resource, decoded),
+                Ok(Known::Gone { as_of_micros }) => bury(&mut batch, resource, id, as_of_micros),
+                Err(error) => again.fail(id, error)?,
             }
-        };
+        }
         if !batch.writes.is_empty() {
             again.rows += self.warehouse.apply(batch).await?.rows;
         }
-        Ok(())
-    }
-
-    /// An error names the object that cannot be understood, or whose nested lists cannot be read.
-    async fn batch_of(
-        &self,
-        resource: &'static Resource,
-        objects: &BTreeMap<String, Object>,
-    ) -> Result<Batch, (String, SyncError)> {
-        let mut decoder = Decoder::new(resource);
-        let mut batch = Batch::of(self.schema);
-        for (id, object) in objects {
-            let read = self.fetch.decode(resource, id, object.clone(), &mut decoder).await;
-            match read.map_err(|error| (id.clone(), error))? {
-                Read::Row => {}
-                Read::Gone { as_of_micros } => bury(&mut batch, resource, id.clone(), as_of_micros),
-            }
-        }
-        if decoder.rows() > 0 {
-            gathered::merge(&mut batch, resource, decoder.finish());
-        }
-        Ok(batch)
+        Ok(again)
     }
 
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {

@@ -42,7 +42,6 @@ impl Fetched {
 }
 
 /// One object as Stripe answered.
-#[derive(Clone)]
 pub(crate) enum Object {
     Found(Answer),
     /// Stripe no longer has it, as of then.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use catalog::{Decoder, One, Resource};
+use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Warehouse};
 
@@ -23,6 +24,8 @@ use crate::{
 
 /// How long one object may take: others wait behind it, and it is asked for again later.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Tables whose objects are read at once: Stripe's limits are for each endpoint.
+const TABLES: usize = 4;
 
 /// An event that Stripe pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,16 +170,22 @@ impl<W: Warehouse> Passing<'_, W> {
                 }
             }
         }
-        let mut failed = BTreeMap::new();
-        for (resource, ids) in by_table.into_values() {
-            let object = resource.table.object;
-            let again = self.changes.reread_stale(resource, ids, since_micros).await?;
-            self.done.rows += again.rows;
+        let changes = &self.changes;
+        let reading = by_table.into_values().map(|(resource, ids)| async move {
+            (resource.table.object, changes.reread_stale(resource, ids, since_micros).await)
+        });
+        let mut reading = stream::iter(reading).buffer_unordered(TABLES);
+        let (mut rows, mut failed) = (0, BTreeMap::new());
+        while let Some((object, again)) = reading.next().await {
+            let again = again?;
+            rows += again.rows;
             let subject = |(id, error): (String, SyncError)| {
                 (Subject { object: object.to_owned(), id }, error.sentence())
             };
             failed.extend(again.failed.into_iter().map(subject));
         }
+        drop(reading);
+        self.done.rows += rows;
         Ok(failed)
     }
 
