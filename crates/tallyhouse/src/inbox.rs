@@ -35,10 +35,11 @@ pub struct Writer {
     receiver: mpsc::Receiver<Arrived>,
 }
 
-/// Room for one body, until it is on disk.
+/// Room for what has come of one body, until it is on disk.
 #[derive(Debug)]
 pub struct Room {
-    _permit: OwnedSemaphorePermit,
+    all: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
 }
 
 /// What came, and what is to be done with it.
@@ -86,12 +87,11 @@ pub fn inbox() -> (Inbox, Writer) {
 }
 
 impl Inbox {
-    /// Room for a body of so many bytes, [`LARGEST`] when that is not known; none while too much waits.
+    /// Room for a body of which nothing has come yet, and which takes none yet: whoever promises a body and does not send
+    /// it keeps nobody out.
     #[must_use]
-    pub fn room(&self, bytes: Option<usize>) -> Option<Room> {
-        let units = bytes.unwrap_or(LARGEST).clamp(LEAST, LARGEST).div_ceil(UNIT);
-        let units = u32::try_from(units).ok()?;
-        Arc::clone(&self.room).try_acquire_many_owned(units).ok().map(|permit| Room { _permit: permit })
+    pub fn room(&self) -> Room {
+        Room { all: Arc::clone(&self.room), taken: None }
     }
 
     /// Waits until it is on disk.
@@ -102,6 +102,23 @@ impl Inbox {
             return Done::Failed;
         }
         done.await.unwrap_or(Done::Failed)
+    }
+}
+
+impl Room {
+    /// Takes as much as so many bytes of the body need, all together; false while too much waits, and then it takes no
+    /// more than before.
+    #[must_use]
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let held = self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = bytes.max(LEAST).div_ceil(UNIT).saturating_sub(held);
+        let Ok(more) = u32::try_from(more) else { return false };
+        let Ok(more) = Arc::clone(&self.all).try_acquire_many_owned(more) else { return false };
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
+        }
+        true
     }
 }
 
@@ -174,14 +191,32 @@ async fn write(
 mod tests {
     use super::*;
 
+    fn held(inbox: &Inbox, bytes: usize) -> Option<Room> {
+        let mut room = inbox.room();
+        room.hold(bytes).then_some(room)
+    }
+
     #[test]
     fn room_is_bounded_in_bytes_and_comes_back() {
         let (inbox, _writer) = inbox();
-        let all: Vec<_> = std::iter::from_fn(|| inbox.room(None)).collect();
+        let all: Vec<_> = std::iter::from_fn(|| held(&inbox, LARGEST)).collect();
         assert_eq!(all.len(), ROOM / LARGEST);
-        assert!(inbox.room(Some(1)).is_none());
+        assert!(held(&inbox, 1).is_none());
         drop(all);
-        let small: Vec<_> = std::iter::from_fn(|| inbox.room(Some(10))).collect();
+        let small: Vec<_> = std::iter::from_fn(|| held(&inbox, 10)).collect();
         assert_eq!(small.len(), ROOM / LEAST, "the channel holds as many");
+    }
+
+    #[test]
+    fn room_grows_with_what_came_and_a_promise_takes_none() {
+        let (inbox, _writer) = inbox();
+        let promised: Vec<Room> = (0..100).map(|_| inbox.room()).collect();
+        let mut growing = inbox.room();
+        assert!([0, LEAST, LEAST + 1, LARGEST].into_iter().all(|bytes| growing.hold(bytes)));
+        let others: Vec<_> = std::iter::from_fn(|| held(&inbox, LARGEST)).collect();
+        assert_eq!(others.len(), ROOM / LARGEST - 1);
+        assert!(!growing.hold(LARGEST + UNIT), "nothing is left");
+        drop((promised, growing));
+        assert!(held(&inbox, LARGEST).is_some());
     }
 }

@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    body::{Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::{Connection, Delivery, StoreError};
-use stripe_api::webhook::{SIGNATURE_HEADER, SignatureError, verify};
+use stripe_api::webhook::{SIGNATURE_HEADER, SignatureError, plausible, verify};
 
 use super::{App, words::sentence};
 use crate::inbox::{Done, LARGEST, Room, What};
 
-/// How long a body may take to come: its room is others' meanwhile.
+/// How long a body may take to come: what has come of it takes others' room meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The event that tells a platform that an account's owner ended its access (trap 27).
 const DEAUTHORIZED: &str = "account.application.deauthorized";
@@ -68,6 +70,8 @@ enum Refused {
     TooLarge,
     #[error("the body did not come in time")]
     Slow,
+    #[error("the body ended before it was whole")]
+    Cut,
     #[error("too much waits to be stored just now; send it again later")]
     Busy,
     #[error("it could not be stored; send it again later")]
@@ -103,9 +107,11 @@ fn answer(taken: Result<Taken, Refused>, whose: &str) -> Response {
     };
     let status = match refused {
         Refused::NoConnection => StatusCode::NOT_FOUND,
-        Refused::NoSecret | Refused::NoPlatform | Refused::Signature(_) | Refused::NoAccount => {
-            StatusCode::BAD_REQUEST
-        }
+        Refused::NoSecret
+        | Refused::NoPlatform
+        | Refused::Signature(_)
+        | Refused::NoAccount
+        | Refused::Cut => StatusCode::BAD_REQUEST,
         Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refused::Slow => StatusCode::REQUEST_TIMEOUT,
         Refused::Busy | Refused::Failed => StatusCode::SERVICE_UNAVAILABLE,
@@ -236,33 +242,52 @@ struct Sent {
 }
 
 impl Sent {
-    /// Reads it when there is room for it.
+    /// Reads what Stripe could have sent: whatever else comes is refused before its body is, and takes nobody's room.
     async fn read(app: &App, request: Request) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
-        if !parts.headers.contains_key(SIGNATURE_HEADER) {
-            return Err(SignatureError::Missing.into());
-        }
+        plausible(signature(&parts.headers)?, app.clock.now())?;
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let length = length.and_then(|length| length.parse::<usize>().ok());
         if length.is_some_and(|length| length > LARGEST) {
             return Err(Refused::TooLarge);
         }
-        let room = app.inbox.room(length).ok_or(Refused::Busy)?;
-        let read = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
-        let body = read.map_err(|_| Refused::Slow)?.map_err(|_| Refused::TooLarge)?;
+        let read = tokio::time::timeout(PATIENCE, whole(body, app.inbox.room())).await;
+        let (body, room) = read.map_err(|_| Refused::Slow)??;
         Ok(Self { headers: parts.headers, body, room })
     }
 
     fn check(&self, secrets: &[SecretString], now: DateTime<Utc>) -> Result<(), SignatureError> {
-        let header = self.headers.get(SIGNATURE_HEADER).ok_or(SignatureError::Missing)?;
-        let header = header.to_str().map_err(|_| SignatureError::Malformed)?;
-        verify(header, &self.body, secrets, now)
+        verify(signature(&self.headers)?, &self.body, secrets, now)
     }
 
     /// Of what is no event nothing is known.
     fn envelope(&self) -> Envelope {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+}
+
+fn signature(headers: &HeaderMap) -> Result<&str, SignatureError> {
+    let header = headers.get(SIGNATURE_HEADER).ok_or(SignatureError::Missing)?;
+    header.to_str().map_err(|_| SignatureError::Malformed)
+}
+
+/// The body, which takes room as it comes.
+async fn whole(body: Body, mut room: Room) -> Result<(Bytes, Room), Refused> {
+    let mut whole = BytesMut::new();
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| Refused::Cut)?;
+        let bytes = whole.len() + part.len();
+        if bytes > LARGEST {
+            return Err(Refused::TooLarge);
+        }
+        if !room.hold(bytes) {
+            return Err(Refused::Busy);
+        }
+        whole.extend_from_slice(&part);
+    }
+    // Empty ones take a place in the line too.
+    if room.hold(whole.len()) { Ok((whole.freeze(), room)) } else { Err(Refused::Busy) }
 }
 
 impl Envelope {

@@ -1,5 +1,12 @@
 //! Webhooks through their door: signatures, whose they are, and what becomes of them.
 
+use std::convert::Infallible;
+
+use futures::{
+    FutureExt,
+    future::ready,
+    stream::{self, FuturesUnordered, StreamExt},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -334,7 +341,11 @@ async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
     let large = "x".repeat(crate::inbox::LARGEST + 1);
     let answer = here.signed(&shop, SECRET, &large).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let full: Vec<_> = std::iter::from_fn(|| here.inbox.room(None)).collect();
+    let largest = || {
+        let mut room = here.inbox.room();
+        room.hold(crate::inbox::LARGEST).then_some(room)
+    };
+    let full: Vec<_> = std::iter::from_fn(largest).collect();
     let body = event("evt_1").to_string();
     let answer = here.signed(&shop, SECRET, &body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -350,6 +361,44 @@ async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
     here.store.close().await;
     let answer = here.signed(&shop, SECRET, &body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+}
+
+/// A webhook whose body is promised, and of which nothing or only the beginning ever comes.
+fn promised(to: &Connection, header: &str, first: &'static str) -> Request<Body> {
+    let beginning = stream::iter((!first.is_empty()).then_some(Ok::<_, Infallible>(first)));
+    Request::post(format!("/webhooks/stripe/{}", to.id))
+        .header(header::HOST, "proxy.internal")
+        .header("Stripe-Signature", header)
+        .body(Body::from_stream(beginning.chain(stream::pending())))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn trap_20_what_stripe_cannot_have_signed_is_refused_before_its_body_comes() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let now = here.clock.now().timestamp();
+    let signed = |at| format!("t={at},v1={}", "ab".repeat(32));
+    for header in ["", "v1=ab", &signed(now - 301), &signed(now + 301)] {
+        // It would never end if it waited for the body.
+        assert_eq!(here.ask(promised(&shop, header, "{")).await.status, StatusCode::BAD_REQUEST, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_no_other_webhook_out() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let header = format!("t={},v1={}", here.clock.now().timestamp(), "ab".repeat(32));
+    let slow = |first| here.ask(promised(&shop, &header, first));
+    let mut slow: FuturesUnordered<_> = ["", "{"].into_iter().cycle().take(100).map(slow).collect();
+    // Each is looked at once, and so waits for its body.
+    assert!(slow.next().now_or_never().is_none());
+    let answer = here.signed(&shop, SECRET, &event("evt_1").to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    // None of them is waited for for ever.
+    tokio::time::pause();
+    assert!(slow.all(|answer| ready(answer.status == StatusCode::REQUEST_TIMEOUT)).await);
 }
 
 #[tokio::test]
