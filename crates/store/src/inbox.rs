@@ -45,6 +45,8 @@ pub struct Postponed {
     pub looked_at_micros: Option<i64>,
     /// Why it waits, in a sentence.
     pub why: String,
+    /// The table whose first copy it waits for: [`Store::hasten_deliveries`] makes it due once that may be complete.
+    pub awaits_copy_of: Option<String>,
 }
 
 /// What came for a connection and what of it waits.
@@ -235,16 +237,17 @@ impl Store {
         postponed: &[Postponed],
     ) -> Result<(), StoreError> {
         let mut change = self.write().await?;
-        for Postponed { event_id, due_at, looked_at_micros, why } in postponed {
+        for Postponed { event_id, due_at, looked_at_micros, why, awaits_copy_of } in postponed {
             sqlx::query(
                 "UPDATE webhook_events SET due_at = $3, tries = tries + 1, why = $4, \
-                 looked_at = COALESCE(looked_at, $5) WHERE connection_id = $1 AND event_id = $2",
+                 looked_at = COALESCE(looked_at, $5), awaits_copy_of = $6 WHERE connection_id = $1 AND event_id = $2",
             )
             .bind(connection_id)
             .bind(event_id)
             .bind(due_at.map(|at| at.timestamp_micros()))
             .bind(why)
             .bind(looked_at_micros)
+            .bind(awaits_copy_of)
             .execute(&mut *change)
             .await
             .doing("postpone a webhook")?;
@@ -252,24 +255,17 @@ impl Store {
         change.commit().await.doing("postpone webhooks")
     }
 
-    /// Makes those events of a connection due that wait for something that may have come: the beginning of why they
-    /// wait says which they are.
+    /// Makes those events of a connection due that wait for the end of a first copy.
     ///
     /// # Errors
     ///
     /// `Database` when it could not be stored.
-    pub async fn hasten_deliveries(
-        &self,
-        connection_id: &str,
-        why: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    pub async fn hasten_deliveries(&self, connection_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let hasten = "UPDATE webhook_events SET due_at = $2 \
-                      WHERE connection_id = $1 AND due_at > $2 AND substr(why, 1, length($3)) = $3";
+                      WHERE connection_id = $1 AND due_at > $2 AND awaits_copy_of IS NOT NULL";
         sqlx::query(hasten)
             .bind(connection_id)
             .bind(now.timestamp_micros())
-            .bind(why)
             .execute(&self.pool)
             .await
             .doing("look at webhooks again")?;

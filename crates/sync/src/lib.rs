@@ -27,7 +27,7 @@ mod state;
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
 pub use progress::{Phase, Progress, TableProgress};
-pub use pushed::{Pass, Pushed, PushedEvent};
+pub use pushed::{Awaited, Pass, Pushed, PushedEvent};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
 pub use state::{Began, Feed, TableState, Walks, table_states};

@@ -45,14 +45,31 @@ pub enum Pushed {
     Applied,
     /// Something that it names is not: look again later.
     Waits {
-        /// Why, in a sentence.
-        why: String,
+        /// What for; its words are a sentence for people.
+        awaited: Awaited,
         /// To be given with it the next time: what was read since need not be read again.
         looked_at_micros: i64,
     },
     /// It can never be applied.
     Odd {
         /// Why, in a sentence.
+        why: String,
+    },
+}
+
+/// What an event waits for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Awaited {
+    /// The first copy of a table: to try again before the next cycle ends is in vain.
+    #[error("the first copy of {table} is not complete")]
+    FirstCopy {
+        /// The table.
+        table: &'static str,
+    },
+    /// Stripe's answer about an object that could not be read, or could not be understood.
+    #[error("{why}")]
+    Object {
+        /// Why it could not, in a sentence.
         why: String,
     },
 }
@@ -145,8 +162,10 @@ impl<W: Warehouse> Passing<'_, W> {
         let mut applied = Vec::new();
         for told in events {
             match self.obstacle(&told, &failed) {
-                Some(why) => {
-                    self.done.events.insert(told.id, Pushed::Waits { why, looked_at_micros: since_micros });
+                Some(awaited) => {
+                    self.done
+                        .events
+                        .insert(told.id, Pushed::Waits { awaited, looked_at_micros: since_micros });
                 }
                 None => applied.push(told),
             }
@@ -189,15 +208,15 @@ impl<W: Warehouse> Passing<'_, W> {
         Ok(failed)
     }
 
-    /// Why an event cannot be called applied yet.
-    fn obstacle(&self, told: &Told, failed: &BTreeMap<Subject, String>) -> Option<String> {
+    /// What keeps an event from being called applied.
+    fn obstacle(&self, told: &Told, failed: &BTreeMap<Subject, String>) -> Option<Awaited> {
         told.subjects.iter().find_map(|subject| {
             if let Some(why) = failed.get(subject) {
-                return Some(why.clone());
+                return Some(Awaited::Object { why: why.clone() });
             }
             let waiting =
                 resources_of(subject).find(|resource| matches!(self.course(resource), Course::Wait))?;
-            Some(format!("the first copy of {} is not complete", waiting.table.name))
+            Some(Awaited::FirstCopy { table: waiting.table.name })
         })
     }
 
@@ -241,7 +260,10 @@ impl<W: Warehouse> Passing<'_, W> {
         let mut failed: BTreeMap<String, SyncError> = again.failed.into_iter().collect();
         for Told { id, .. } in thin {
             let outcome = match failed.remove(&id) {
-                Some(error) => Pushed::Waits { why: error.sentence(), looked_at_micros: since_micros },
+                Some(error) => {
+                    let awaited = Awaited::Object { why: error.sentence() };
+                    Pushed::Waits { awaited, looked_at_micros: since_micros }
+                }
                 None => Pushed::Applied,
             };
             self.done.events.insert(id, outcome);

@@ -24,7 +24,7 @@ async fn due(store: &Store, id: &str, second: i64) -> Vec<String> {
 
 fn later(event: &str, second: i64, why: &str) -> Postponed {
     let (event_id, why) = (event.to_owned(), why.to_owned());
-    Postponed { event_id, due_at: Some(at(second)), looked_at_micros: Some(7), why }
+    Postponed { event_id, due_at: Some(at(second)), looked_at_micros: Some(7), why, awaits_copy_of: None }
 }
 
 #[tokio::test]
@@ -68,14 +68,16 @@ async fn what_is_postponed_comes_again_later_or_when_it_is_hastened() {
     store.postpone_deliveries(&id, &[again.clone()]).await.unwrap();
     assert_eq!(due(&store, &id, 5).await, ["evt_2"]);
     assert_eq!(due(&store, &id, 9).await, ["evt_2", "evt_1"]);
-    store.hasten_deliveries(&id, "it can", at(6)).await.unwrap();
-    assert_eq!(due(&store, &id, 6).await, ["evt_2"], "it waits for something else");
-    store.hasten_deliveries(&id, "its table", at(6)).await.unwrap();
+    store.hasten_deliveries(&id, at(6)).await.unwrap();
+    assert_eq!(due(&store, &id, 6).await, ["evt_2"], "whatever its words say, it waits for no first copy");
+    let copied = Postponed { awaits_copy_of: Some("customers".to_owned()), ..again.clone() };
+    store.postpone_deliveries(&id, &[copied]).await.unwrap();
+    store.hasten_deliveries(&id, at(6)).await.unwrap();
     assert_eq!(due(&store, &id, 6).await, ["evt_2", "evt_1"]);
     again.looked_at_micros = Some(8);
     store.postpone_deliveries(&id, &[again]).await.unwrap();
     let waiting = store.due_deliveries(&id, 10, at(9)).await.unwrap().remove(1);
-    assert_eq!((waiting.tries, waiting.looked_at_micros), (2, Some(7)), "the first look is what counts");
+    assert_eq!((waiting.tries, waiting.looked_at_micros), (3, Some(7)), "the first look is what counts");
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.waiting, inbox.reasons), (2, vec![("its table is copied".to_owned(), 1)]));
     let due = store.connections_with_deliveries(at(1)).await.unwrap();
@@ -89,7 +91,7 @@ async fn what_cannot_be_understood_stays_to_be_shown() {
     store.keep_deliveries(&[delivery(&id, "evt_1", 1)]).await.unwrap();
     let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
     store.postpone_deliveries(&id, &[never]).await.unwrap();
-    store.hasten_deliveries(&id, "", at(9)).await.unwrap();
+    store.hasten_deliveries(&id, at(9)).await.unwrap();
     assert_eq!(due(&store, &id, 9).await, [""; 0]);
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!(inbox.rejected, [("evt_1".to_owned(), at(1), "it is no event".to_owned())]);

@@ -39,7 +39,7 @@ fn raw(id: &str, body: &str) -> PushedEvent {
 
 fn waits(pass: &Pass, id: &str) -> (String, i64) {
     match &pass.events[id] {
-        Pushed::Waits { why, looked_at_micros } => (why.clone(), *looked_at_micros),
+        Pushed::Waits { awaited, looked_at_micros } => (awaited.to_string(), *looked_at_micros),
         other @ (Pushed::Applied | Pushed::Odd { .. }) => panic!("{id}: {other:?}"),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use store::{Connection, Postponed, Status, Waiting};
-use sync::{Pass, Pushed, PushedEvent, SyncError, TableState};
+use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
 
@@ -25,8 +25,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const LONGEST: TimeDelta = TimeDelta::hours(6);
 /// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
 const TRIED: TimeDelta = TimeDelta::days(3);
-/// How [`Pushed::Waits`] begins for an event of a table whose first copy is not complete.
-const AWAITS_COPY: &str = "the first copy of ";
 
 /// A connection whose events are worked on.
 pub(super) struct Passing {
@@ -89,9 +87,7 @@ impl Updates {
     /// A cycle ended: what waited for it may go on.
     pub(super) async fn look_again(&self, connection: &Connection) {
         let Inner { parts, .. } = &*self.inner;
-        if let Err(error) =
-            parts.store.hasten_deliveries(&connection.id, AWAITS_COPY, parts.clock.now()).await
-        {
+        if let Err(error) = parts.store.hasten_deliveries(&connection.id, parts.clock.now()).await {
             tracing::warn!(connection = connection.name, %error, "could not look at webhooks again");
         }
         self.wake_up(&connection.id, &connection.name);
@@ -196,6 +192,7 @@ impl Inner {
             due_at: Some(now + pause(*tries)),
             looked_at_micros: None,
             why: why.clone(),
+            awaits_copy_of: None,
         };
         let postponed: Vec<Postponed> = due.iter().map(later).collect();
         Ok(self.parts.store.postpone_deliveries(connection_id, &postponed).await?)
@@ -250,11 +247,18 @@ impl Settled {
             let event_id = waiting.event_id.clone();
             match pass.events.remove(&event_id) {
                 Some(Pushed::Applied) => settled.applied.push(event_id),
-                Some(Pushed::Waits { why, looked_at_micros }) => {
-                    let is_overdue = is_overdue(waiting, &why, now);
-                    let due_at = Some(now + pause(waiting.tries));
-                    let later = Postponed { event_id, due_at, looked_at_micros: Some(looked_at_micros), why };
-                    if is_overdue { settled.overdue.push(later) } else { settled.postponed.push(later) }
+                Some(Pushed::Waits { awaited, looked_at_micros }) => {
+                    let later = Postponed {
+                        event_id,
+                        due_at: Some(now + pause(waiting.tries)),
+                        looked_at_micros: Some(looked_at_micros),
+                        why: awaited.to_string(),
+                        awaits_copy_of: copied_table(&awaited).map(str::to_owned),
+                    };
+                    match is_overdue(waiting, &awaited, now) {
+                        true => settled.overdue.push(later),
+                        false => settled.postponed.push(later),
+                    }
                 }
                 Some(Pushed::Odd { why }) => {
                     let why = without_values(&why);
@@ -264,7 +268,13 @@ impl Settled {
                         why,
                         "a webhook cannot be understood; it is kept"
                     );
-                    settled.postponed.push(Postponed { event_id, due_at: None, looked_at_micros: None, why });
+                    settled.postponed.push(Postponed {
+                        event_id,
+                        due_at: None,
+                        looked_at_micros: None,
+                        why,
+                        awaits_copy_of: None,
+                    });
                 }
                 // Said nothing of: it stays due.
                 None => {}
@@ -276,14 +286,22 @@ impl Settled {
 
 /// Whether an event was tried for long enough and updates hear of it too: of thin events they do not. A first copy may
 /// take as long as it likes.
-fn is_overdue(waiting: &Waiting, why: &str, now: DateTime<Utc>) -> bool {
+fn is_overdue(waiting: &Waiting, awaited: &Awaited, now: DateTime<Utc>) -> bool {
     #[derive(Deserialize)]
     struct Event {
         object: String,
     }
     let is_v1 =
         || serde_json::from_slice::<Event>(&waiting.body).is_ok_and(|Event { object }| object == "event");
-    now - waiting.received_at > TRIED && !why.starts_with(AWAITS_COPY) && is_v1()
+    now - waiting.received_at > TRIED && copied_table(awaited).is_none() && is_v1()
+}
+
+/// The table whose first copy is waited for, if that is it.
+fn copied_table(awaited: &Awaited) -> Option<&'static str> {
+    match awaited {
+        Awaited::FirstCopy { table } => Some(table),
+        Awaited::Object { .. } => None,
+    }
 }
 
 /// What a parser says, without what it quotes: that is of somebody's payload, and no log's nor page's business.

@@ -316,6 +316,7 @@ async fn the_settings_say_why_events_wait_and_which_were_left_to_updates() {
         due_at: None,
         looked_at_micros: None,
         why: "Stripe does not show it".to_owned(),
+        awaits_copy_of: None,
     };
     here.store.hand_over_deliveries(&shop.id, &[left], here.clock.now()).await.unwrap();
     let page = page().await;
