@@ -74,6 +74,15 @@ pub struct Inbox {
     pub rejected: Vec<(String, DateTime<Utc>, String)>,
 }
 
+/// How much of a connection's events is kept: what waits, and what cannot be understood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Level {
+    /// How many.
+    pub events: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}
+
 impl Store {
     /// Keeps events in one transaction, on disk when this returns; one that is kept already is kept once. Gives the
     /// connections among them that exist: events of others are not kept.
@@ -152,6 +161,46 @@ impl Store {
         .doing("look for webhooks that are due")
     }
 
+    /// How much of a connection's events is kept.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be read.
+    pub async fn inbox_level(&self, connection_id: &str) -> Result<Level, StoreError> {
+        let (events, bytes): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), COALESCE(sum(size), 0) FROM webhook_events WHERE connection_id = $1",
+        )
+        .bind(connection_id)
+        .fetch_one(&self.pool)
+        .await
+        .doing("count the webhooks that are kept")?;
+        Ok(Level { events: wide(events), bytes: wide(bytes) })
+    }
+
+    /// Takes events out of the inbox that cannot be understood and came before `before`. Gives how many, by connection.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored: then all stay.
+    pub async fn forget_rejected_deliveries(
+        &self,
+        before: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let gone: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM webhook_events WHERE connection_id IN (SELECT id FROM connections) \
+             AND due_at IS NULL AND received_at < $1 RETURNING connection_id",
+        )
+        .bind(before.timestamp_micros())
+        .fetch_all(&self.pool)
+        .await
+        .doing("forget webhooks that cannot be understood")?;
+        let mut counts = BTreeMap::new();
+        for connection_id in gone {
+            *counts.entry(connection_id).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
     /// Events of a connection that are due, those that have been so longest first; no more than some megabytes of them.
     ///
     /// # Errors
@@ -164,7 +213,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<Waiting>, StoreError> {
         let sizes: Vec<i64> = sqlx::query_scalar(
-            "SELECT length(body) FROM webhook_events \
+            "SELECT size FROM webhook_events \
              WHERE connection_id = $1 AND due_at <= $2 ORDER BY due_at, received_at, event_id LIMIT $3",
         )
         .bind(connection_id)
@@ -344,12 +393,13 @@ async fn insert(
     deliveries: &[&Delivery],
 ) -> Result<(), StoreError> {
     let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO webhook_events (connection_id, event_id, received_at, body, due_at, tries) ",
+        "INSERT INTO webhook_events (connection_id, event_id, received_at, body, size, due_at, tries) ",
     );
     insert.push_values(deliveries, |mut row, delivery| {
         let at = delivery.received_at.timestamp_micros();
         row.push_bind(&delivery.connection_id).push_bind(&delivery.event_id).push_bind(at);
-        row.push_bind(delivery.body.as_slice()).push_bind(at).push_bind(0_i64);
+        row.push_bind(delivery.body.as_slice());
+        row.push_bind(i64::try_from(delivery.body.len()).unwrap_or(i64::MAX)).push_bind(at).push_bind(0_i64);
     });
     insert.push(" ON CONFLICT (connection_id, event_id) DO NOTHING");
     insert.build().execute(&mut **change).await.doing("store webhooks")?;

@@ -3,13 +3,16 @@
 //! A commit waits for the disk, whatever it holds. So one task takes what came meanwhile into one transaction and answers
 //! all of it: 2xx means that it is on disk.
 
+mod levels;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use store::{Delivery, Store};
 use stripe_api::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::web::SyncControl;
+use self::levels::Levels;
+use crate::{config::Webhooks, web::SyncControl};
 
 /// The largest body that is read. Stripe's events are a few kilobytes, rarely some hundred.
 pub const LARGEST: usize = 2 * 1024 * 1024;
@@ -27,12 +30,14 @@ const GROUP: usize = 512;
 pub struct Inbox {
     sender: mpsc::Sender<Arrived>,
     room: Arc<Semaphore>,
+    bound: Webhooks,
 }
 
 /// The task that writes. It ends when every [`Inbox`] is gone.
 #[derive(Debug)]
 pub struct Writer {
     receiver: mpsc::Receiver<Arrived>,
+    levels: Levels,
 }
 
 /// Room for what has come of one body, until it is on disk.
@@ -68,6 +73,8 @@ pub enum Done {
     Stored,
     /// The connection was deleted meanwhile.
     Gone,
+    /// As much of the connection's waits as may.
+    Full,
     /// It could not be written; the log says why.
     Failed,
 }
@@ -81,12 +88,19 @@ struct Arrived {
 
 /// An inbox and its writer, which is to be run.
 #[must_use]
-pub fn inbox() -> (Inbox, Writer) {
+pub fn inbox(bound: Webhooks) -> (Inbox, Writer) {
     let (sender, receiver) = mpsc::channel(ROOM / LEAST);
-    (Inbox { sender, room: Arc::new(Semaphore::new(ROOM / UNIT)) }, Writer { receiver })
+    let room = Arc::new(Semaphore::new(ROOM / UNIT));
+    (Inbox { sender, room, bound }, Writer { receiver, levels: Levels::new(bound) })
 }
 
 impl Inbox {
+    /// How much of a connection may wait.
+    #[must_use]
+    pub fn bound(&self) -> Webhooks {
+        self.bound
+    }
+
     /// Room for a body of which nothing has come yet, and which takes none yet: whoever promises a body and does not send
     /// it keeps nobody out.
     #[must_use]
@@ -124,66 +138,94 @@ impl Room {
 
 impl Writer {
     /// Writes, and wakes whoever applies what was written, until every [`Inbox`] is gone.
-    pub async fn run(mut self, store: Arc<Store>, sync: Arc<dyn SyncControl>, clock: Arc<dyn Clock>) {
+    pub async fn run(self, store: Arc<Store>, sync: Arc<dyn SyncControl>, clock: Arc<dyn Clock>) {
+        let Self { mut receiver, levels } = self;
+        let mut writing = Writing { store, sync, clock, levels };
         let mut arrived = Vec::with_capacity(GROUP);
-        while self.receiver.recv_many(&mut arrived, GROUP).await > 0 {
-            write(&store, &*sync, &*clock, arrived.drain(..)).await;
+        while receiver.recv_many(&mut arrived, GROUP).await > 0 {
+            writing.write(arrived.drain(..)).await;
         }
     }
 }
 
-async fn write(
-    store: &Store,
-    sync: &dyn SyncControl,
-    clock: &dyn Clock,
-    arrived: impl Iterator<Item = Arrived>,
-) {
-    let (mut deliveries, mut waiting) = (Vec::new(), Vec::new());
-    let mut counted: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
-    // Their room is given back when all of it is written.
-    let mut rooms = Vec::new();
-    for Arrived { what, answer, room } in arrived {
-        rooms.push(room);
-        match what {
-            What::Keep { delivery, name } => {
-                waiting.push((delivery.connection_id.clone(), name, answer));
-                deliveries.push(delivery);
+/// What the writer works with.
+struct Writing {
+    store: Arc<Store>,
+    sync: Arc<dyn SyncControl>,
+    clock: Arc<dyn Clock>,
+    levels: Levels,
+}
+
+/// What is to be written in one transaction.
+#[derive(Default)]
+struct Group {
+    deliveries: Vec<Delivery>,
+    /// Connection, its name, and who waits, for each of them.
+    waiting: Vec<(String, String, oneshot::Sender<Done>)>,
+    /// Their room is given back when all of it is written.
+    rooms: Vec<Room>,
+}
+
+impl Writing {
+    async fn write(&mut self, arrived: impl Iterator<Item = Arrived>) {
+        let mut group = Group::default();
+        let mut counted: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
+        for Arrived { what, answer, room } in arrived {
+            match what {
+                What::Keep { delivery, name } if self.may_wait(&delivery, &name).await => {
+                    group.waiting.push((delivery.connection_id.clone(), name, answer));
+                    group.deliveries.push(delivery);
+                    group.rooms.push(room);
+                }
+                What::Keep { .. } => {
+                    let _gone = answer.send(Done::Full);
+                }
+                What::Count { connection_id, why } => {
+                    *counted.entry((connection_id, why)).or_default() += 1;
+                    // Nothing is lost with it, so nobody waits for it.
+                    let _gone = answer.send(Done::Stored);
+                }
             }
-            What::Count { connection_id, why } => {
-                *counted.entry((connection_id, why)).or_default() += 1;
-                // Nothing is lost with it, so nobody waits for it.
-                let _gone = answer.send(Done::Stored);
+        }
+        for ((connection_id, why), count) in counted {
+            let noted = self.store.note_dropped(&connection_id, count, why, self.clock.now()).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, connection_id, count, "could not count webhooks for somebody else");
             }
         }
-    }
-    for ((connection_id, why), count) in counted {
-        if let Err(error) = store.note_dropped(&connection_id, count, why, clock.now()).await {
-            tracing::warn!(%error, connection_id, count, "could not count webhooks for somebody else");
+        if !group.deliveries.is_empty() {
+            self.store(group).await;
         }
     }
-    if deliveries.is_empty() {
-        return;
+
+    /// What cannot be counted cannot be stored either, which says so.
+    async fn may_wait(&mut self, delivery: &Delivery, name: &str) -> bool {
+        self.levels.admit(&self.store, self.clock.now(), delivery, name).await.unwrap_or(true)
     }
-    let kept = store.keep_deliveries(&deliveries).await;
-    let known = kept.inspect_err(|error| {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        tracing::error!(%error, cause, events = deliveries.len(), "webhooks could not be stored; Stripe sends them again");
-    });
-    let mut woken = BTreeMap::new();
-    for (connection_id, name, answer) in waiting {
-        let done = match &known {
-            Ok(known) if known.contains(&connection_id) => Done::Stored,
-            Ok(_) => Done::Gone,
-            Err(_) => Done::Failed,
-        };
-        if done == Done::Stored {
-            woken.insert(connection_id, name);
+
+    async fn store(&self, Group { deliveries, waiting, rooms }: Group) {
+        let kept = self.store.keep_deliveries(&deliveries).await;
+        let known = kept.inspect_err(|error| {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, cause, events = deliveries.len(), "webhooks could not be stored; Stripe sends them again");
+        });
+        drop(rooms);
+        let mut woken = BTreeMap::new();
+        for (connection_id, name, answer) in waiting {
+            let done = match &known {
+                Ok(known) if known.contains(&connection_id) => Done::Stored,
+                Ok(_) => Done::Gone,
+                Err(_) => Done::Failed,
+            };
+            if done == Done::Stored {
+                woken.insert(connection_id, name);
+            }
+            // Whoever sent it may have gone away; it is stored all the same.
+            let _gone = answer.send(done);
         }
-        // Whoever sent it may have gone away; it is stored all the same.
-        let _gone = answer.send(done);
-    }
-    for (connection_id, name) in woken {
-        sync.wake(&connection_id, &name);
+        for (connection_id, name) in woken {
+            self.sync.wake(&connection_id, &name);
+        }
     }
 }
 
@@ -198,7 +240,7 @@ mod tests {
 
     #[test]
     fn room_is_bounded_in_bytes_and_comes_back() {
-        let (inbox, _writer) = inbox();
+        let (inbox, _writer) = inbox(Webhooks::default());
         let all: Vec<_> = std::iter::from_fn(|| held(&inbox, LARGEST)).collect();
         assert_eq!(all.len(), ROOM / LARGEST);
         assert!(held(&inbox, 1).is_none());
@@ -209,7 +251,7 @@ mod tests {
 
     #[test]
     fn room_grows_with_what_came_and_a_promise_takes_none() {
-        let (inbox, _writer) = inbox();
+        let (inbox, _writer) = inbox(Webhooks::default());
         let promised: Vec<Room> = (0..100).map(|_| inbox.room()).collect();
         let mut growing = inbox.room();
         assert!([0, LEAST, LEAST + 1, LARGEST].into_iter().all(|bytes| growing.hold(bytes)));

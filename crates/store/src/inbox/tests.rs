@@ -112,6 +112,34 @@ async fn what_is_handed_over_leaves_the_inbox_and_is_counted_with_why() {
 }
 
 #[tokio::test]
+async fn the_level_is_of_one_connection_and_counts_all_that_is_kept() {
+    let (store, id) = with_shop().await;
+    assert_eq!(store.inbox_level(&id).await.unwrap(), Level::default());
+    let twice = [delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 1), delivery(&id, "evt_2", 1)];
+    store.keep_deliveries(&twice).await.unwrap();
+    let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
+    store.postpone_deliveries(&id, &[never]).await.unwrap();
+    let bytes = 2 * u64::try_from(twice[0].body.len()).unwrap();
+    assert_eq!(store.inbox_level(&id).await.unwrap(), Level { events: 2, bytes });
+    assert_eq!(store.inbox_level("con_other").await.unwrap(), Level::default());
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_leaves_in_the_end_and_what_waits_does_not() {
+    let (store, id) = with_shop().await;
+    let three = [delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 5), delivery(&id, "evt_3", 1)];
+    store.keep_deliveries(&three).await.unwrap();
+    let never =
+        ["evt_1", "evt_2"].map(|event| Postponed { due_at: None, ..later(event, 0, "it is no event") });
+    store.postpone_deliveries(&id, &never).await.unwrap();
+    assert!(store.forget_rejected_deliveries(at(1)).await.unwrap().is_empty());
+    assert_eq!(store.forget_rejected_deliveries(at(5)).await.unwrap(), BTreeMap::from([(id.clone(), 1)]));
+    let left = store.inbox(&id).await.unwrap();
+    assert_eq!((left.waiting, left.rejected.len()), (1, 1));
+    assert_eq!(left.rejected[0].0, "evt_2");
+}
+
+#[tokio::test]
 async fn what_was_dropped_is_counted_and_says_why() {
     let (store, id) = with_shop().await;
     store.note_dropped(&id, 1, "first", at(1)).await.unwrap();

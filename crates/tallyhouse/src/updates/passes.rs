@@ -13,7 +13,7 @@ use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
 
-use super::{Inner, Updates};
+use super::{Inner, Parts, Updates};
 
 /// How long the rest of a burst is waited for: what names one object is read once then.
 const BURST: Duration = Duration::from_millis(100);
@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(5);
 const LONGEST: TimeDelta = TimeDelta::hours(6);
 /// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
 const TRIED: TimeDelta = TimeDelta::days(3);
+
+/// How long an event is kept that cannot be understood, to be looked at: as long as Stripe keeps it.
+const REJECTED_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// A connection whose events are worked on.
 pub(super) struct Passing {
@@ -77,6 +80,7 @@ impl Updates {
                 Ok(due) => due.iter().for_each(|(id, name)| self.wake_up(id, name)),
                 Err(error) => tracing::error!(%error, "could not look for webhooks that are due"),
             }
+            parts.tidy().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
@@ -101,6 +105,28 @@ impl Updates {
         });
         if let Some(over) = found {
             over.cancelled().await;
+        }
+    }
+}
+
+impl Parts {
+    /// Keeps the inbox small: what can never be applied leaves it in the end, and what is not used any more of its file
+    /// goes back to the disk.
+    async fn tidy(&self) {
+        match self.store.forget_rejected_deliveries(self.clock.now() - REJECTED_KEPT).await {
+            Ok(gone) => {
+                for (connection_id, count) in gone {
+                    tracing::warn!(
+                        connection_id,
+                        count,
+                        "webhooks that could not be understood were kept for 30 days and are gone now"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(%error, "could not look for webhooks that were kept long enough"),
+        }
+        if let Err(error) = self.store.give_space_back().await {
+            tracing::warn!(%error, "could not give space of the inbox back to the disk");
         }
     }
 }

@@ -74,6 +74,11 @@ enum Refused {
     Cut,
     #[error("too much waits to be stored just now; send it again later")]
     Busy,
+    #[error(
+        "as many webhooks of this connection wait as may (webhooks.most_waiting, most_waiting_mb): its Settings say why; \
+         send it again later"
+    )]
+    Full,
     #[error("it could not be stored; send it again later")]
     Failed,
 }
@@ -114,9 +119,14 @@ fn answer(taken: Result<Taken, Refused>, whose: &str) -> Response {
         | Refused::Cut => StatusCode::BAD_REQUEST,
         Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refused::Slow => StatusCode::REQUEST_TIMEOUT,
-        Refused::Busy | Refused::Failed => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Busy | Refused::Full | Refused::Failed => StatusCode::SERVICE_UNAVAILABLE,
     };
-    tracing::warn!(whose, status = status.as_u16(), "refused a webhook: {refused}");
+    if matches!(refused, Refused::Full) {
+        // The inbox says once when it is full, and once when it is not any more.
+        tracing::debug!(whose, "refused a webhook: {refused}");
+    } else {
+        tracing::warn!(whose, status = status.as_u16(), "refused a webhook: {refused}");
+    }
     let words = sentence(&refused.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return (status, [(header::RETRY_AFTER, "5")], words).into_response();
@@ -210,6 +220,7 @@ async fn keep(app: &App, connection: &Connection, event: Envelope, sent: Sent) -
     match app.inbox.put(What::Keep { delivery, name: connection.name.clone() }, room).await {
         Done::Stored => Ok(Taken("Received.")),
         Done::Gone => Err(Refused::NoConnection),
+        Done::Full => Err(Refused::Full),
         Done::Failed => Err(Refused::Failed),
     }
 }
@@ -224,7 +235,7 @@ async fn drop_it(
     tracing::info!(connection = connection.name, "dropped a webhook: {why}");
     match app.inbox.put(What::Count { connection_id: connection.id.clone(), why }, room).await {
         Done::Stored | Done::Gone => Ok(Taken("Received and dropped: it is not of this account and mode.")),
-        Done::Failed => Err(Refused::Failed),
+        Done::Full | Done::Failed => Err(Refused::Failed),
     }
 }
 

@@ -364,6 +364,33 @@ async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
 }
 
+#[tokio::test]
+async fn trap_21_more_than_may_wait_is_refused_until_some_of_it_is_applied() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let (shop, other) = (here.hooked("shop", SECRET).await, here.hooked("other", SECRET).await);
+    let send = async |to: &Connection, number: u64| {
+        here.signed(to, SECRET, &event(&format!("evt_{number}")).to_string()).await.status
+    };
+    let page = async || here.get("/admin/connections/shop?tab=settings", Some(&admin)).await.body;
+    for number in 0..MOST_WAITING {
+        assert!(!page().await.contains("webhooks are refused"));
+        assert_eq!(send(&shop, number).await, StatusCode::OK);
+    }
+    assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page().await.contains("webhooks are refused until some are applied"));
+    assert_eq!(send(&other, 0).await, StatusCode::OK, "each connection has its own bound");
+    here.store.finish_deliveries(&shop.id, &["evt_0".to_owned()]).await.unwrap();
+    here.clock.advance(1);
+    assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::OK);
+    let kept = here.kept(&shop).await;
+    assert!(kept.len() == 5 && kept.contains(&format!("evt_{MOST_WAITING}")), "{kept:?}");
+    // In bytes it is bounded as well.
+    let large = Webhooks { most_waiting_mb: 1, ..Webhooks::default() };
+    assert!(large.holds(store::Level { events: 1, bytes: 1 << 20 }));
+    assert!(!large.holds(store::Level { events: 1, bytes: (1 << 20) + 1 }));
+}
+
 /// A webhook whose body is promised, and of which nothing or only the beginning ever comes.
 fn promised(to: &Connection, header: &str, first: &'static str) -> Request<Body> {
     let beginning = stream::iter((!first.is_empty()).then_some(Ok::<_, Infallible>(first)));
