@@ -1,7 +1,7 @@
 //! What changed since the last cycle: new objects by list, changed ones by event, read again at the pinned version.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
     time::Duration,
 };
@@ -10,7 +10,7 @@ use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
 use futures::{
     future::join,
-    stream::{self, StreamExt},
+    stream::{self, Stream, StreamExt},
 };
 use tokio::time::timeout;
 use warehouse::{Age, Batch, Belonging, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
@@ -24,8 +24,11 @@ use crate::{
     state::{feed_checkpoint, table_checkpoint},
 };
 
-/// Objects read again before they are stored together.
+/// Objects of a table that a cycle reads again before it stores them together.
 const TOGETHER: usize = 100;
+/// Objects, and bytes of their answers, of whatever tables, that are stored together at most.
+const MOST_OBJECTS: usize = 500;
+const MOST_BYTES: usize = 8 << 20;
 
 /// What applying changes needs of its cycle.
 pub(crate) struct Changes<'a, W> {
@@ -48,14 +51,6 @@ pub(crate) struct News {
     decoded: Vec<Decoded>,
     newest: Option<i64>,
     date: Option<DateTime<Utc>>,
-}
-
-/// What Stripe knows of an object that was read again.
-enum Known {
-    /// The object and its nested lists, whole.
-    Row(Decoded),
-    /// It no longer has it, as of then.
-    Gone { as_of_micros: i64 },
 }
 
 /// New objects of a table.
@@ -198,55 +193,42 @@ impl<W: Warehouse> Changes<'_, W> {
         ids: Vec<String>,
     ) -> Result<Again, SyncError> {
         let mut again = Again::default();
-        let reading = stream::iter(ids).map(|id| self.known(resource, id)).buffer_unordered(self.width);
-        let mut groups = pin!(reading.chunks(TOGETHER));
+        let mut groups = pin!(self.asked(resource, ids).chunks(TOGETHER));
         let mut next = groups.next().await;
-        while let Some(read) = next {
+        while let Some(asked) = next {
             unless_stopped(&self.fetch.stop)?;
-            let (stored, following) = join(self.store_read(resource, read), groups.next()).await;
+            let (stored, following) = join(self.store_read(asked), groups.next()).await;
             again.extend(stored?);
             next = following;
         }
         Ok(again)
     }
 
-    /// What Stripe knows of an object now, by itself: what fails of one is no other's business.
-    async fn known(&self, resource: &'static Resource, id: String) -> (String, Result<Known, SyncError>) {
+    /// Asks for objects, several at once; they come as they are answered.
+    pub(crate) fn asked(&self, resource: &'static Resource, ids: Vec<String>) -> impl Stream<Item = Asked> {
+        stream::iter(ids).map(move |id| self.ask(resource, id)).buffer_unordered(self.width)
+    }
+
+    async fn ask(&self, resource: &'static Resource, id: String) -> Asked {
         let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
         let object = timeout(self.patience, self.fetch.object(resource, &id)).await.unwrap_or_else(slow);
-        let known = match object {
-            Ok(object) => self.whole(resource, &id, object).await,
-            Err(error) => Err(error),
-        };
-        (id, known)
+        Asked { resource, id, object }
     }
 
-    async fn whole(&self, resource: &'static Resource, id: &str, object: Object) -> Result<Known, SyncError> {
-        let mut decoder = Decoder::new(resource);
-        match self.fetch.decode(resource, id, object, &mut decoder).await? {
-            Read::Row => Ok(Known::Row(decoder.finish())),
-            Read::Gone { as_of_micros } => Ok(Known::Gone { as_of_micros }),
+    async fn store_read(&self, asked: Vec<Asked>) -> Result<Again, SyncError> {
+        let mut read = Reread::new(self.schema);
+        for asked in asked {
+            read.add(self.fetch, asked).await?;
         }
+        let rows = self.store(read.take()).await?;
+        let failed = read.failed.into_iter().map(|(_, id, error)| (id, error)).collect();
+        Ok(Again { rows, failed })
     }
 
-    /// What was read again, and what is gone, in one transaction.
-    async fn store_read(
-        &self,
-        resource: &'static Resource,
-        read: Vec<(String, Result<Known, SyncError>)>,
-    ) -> Result<Again, SyncError> {
-        let (mut batch, mut again) = (Batch::of(self.schema), Again::default());
-        for (id, known) in read {
-            match known {
-                Ok(Known::Row(decoded)) => gathered::merge(&mut batch, resource, decoded),
-                Ok(Known::Gone { as_of_micros }) => bury(&mut batch, resource, id, as_of_micros),
-                Err(error) => again.fail(id, error)?,
-            }
-        }
-        if !batch.writes.is_empty() {
-            again.rows += self.warehouse.apply(batch).await?.rows;
-        }
-        Ok(again)
+    /// Stores a batch, if there is anything in it; how many rows.
+    pub(crate) async fn store(&self, batch: Batch) -> Result<u64, SyncError> {
+        let is_empty = batch.writes.is_empty() && batch.rejects.is_empty();
+        if is_empty { Ok(0) } else { Ok(self.warehouse.apply(batch).await?.rows) }
     }
 
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
@@ -310,6 +292,83 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 }
 
+/// An object that was asked for again, and what came of it.
+pub(crate) struct Asked {
+    resource: &'static Resource,
+    id: String,
+    object: Result<Object, SyncError>,
+}
+
+/// Objects that were read again, to be stored in one transaction, of whatever tables they are.
+pub(crate) struct Reread {
+    /// What is gone.
+    batch: Batch,
+    /// By table, what is there, and those whose nested lists could not be read: half of them is among it.
+    found: BTreeMap<&'static str, (&'static Resource, Decoder, HashSet<String>)>,
+    objects: usize,
+    bytes: usize,
+    /// Those that could not be read.
+    pub(crate) failed: Vec<(&'static Resource, String, SyncError)>,
+}
+
+impl Reread {
+    pub(crate) fn new(schema: &SchemaName) -> Self {
+        let (batch, found, failed) = (Batch::of(schema), BTreeMap::new(), Vec::new());
+        Self { batch, found, objects: 0, bytes: 0, failed }
+    }
+
+    /// Takes an object, its nested lists completed. One that fails is noted; what concerns all tables is an error.
+    pub(crate) async fn add(
+        &mut self,
+        fetch: &Fetch,
+        Asked { resource, id, object }: Asked,
+    ) -> Result<(), SyncError> {
+        if let Ok(Object::Found(answer)) = &object {
+            self.bytes += answer.body.len();
+        }
+        self.objects += 1;
+        let new = || (resource, Decoder::new(resource), HashSet::new());
+        let (_, decoder, halves) = self.found.entry(resource.table.name).or_insert_with(new);
+        let before = decoder.rows();
+        let read = match object {
+            Ok(object) => fetch.decode(resource, &id, object, decoder).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(Read::Row) => {}
+            Ok(Read::Gone { as_of_micros }) => bury(&mut self.batch, resource, id, as_of_micros),
+            Err(error) if error.concerns_all() => return Err(error),
+            Err(error) => {
+                if decoder.rows() > before {
+                    halves.insert(id.clone());
+                }
+                self.failed.push((resource, id, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to store what there is: memory is bounded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.objects >= MOST_OBJECTS || self.bytes >= MOST_BYTES
+    }
+
+    /// What is to be stored so far.
+    pub(crate) fn take(&mut self) -> Batch {
+        (self.objects, self.bytes) = (0, 0);
+        let empty = Batch::of(&self.batch.schema);
+        let mut batch = std::mem::replace(&mut self.batch, empty);
+        for (resource, mut decoder, halves) in std::mem::take(&mut self.found).into_values() {
+            let decoded = decoder.finish();
+            let decoded = if halves.is_empty() { decoded } else { gathered::without(decoded, &halves) };
+            if decoded.rows.num_rows() > 0 || !decoded.rejects.is_empty() {
+                gathered::merge(&mut batch, resource, decoded);
+            }
+        }
+        batch
+    }
+}
+
 /// What reading objects again brought.
 #[derive(Default)]
 pub(crate) struct Again {
@@ -319,15 +378,6 @@ pub(crate) struct Again {
 }
 
 impl Again {
-    /// Notes an object that could not be read; what concerns all tables stays an error.
-    fn fail(&mut self, id: String, error: SyncError) -> Result<(), SyncError> {
-        if error.concerns_all() {
-            return Err(error);
-        }
-        self.failed.push((id, error));
-        Ok(())
-    }
-
     pub(crate) fn extend(&mut self, other: Self) {
         self.rows += other.rows;
         self.failed.extend(other.failed);

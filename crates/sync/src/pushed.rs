@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use warehouse::{Batch, Warehouse};
 
 use crate::{
     Engine, SyncError, TableState,
-    change::Changes,
+    change::{Changes, Reread},
     event::{self, Subject},
     fetch::Fetch,
     gathered,
@@ -156,9 +157,13 @@ struct Passing<'a, W> {
 }
 
 impl<W: Warehouse> Passing<'_, W> {
-    /// Events that were first looked at together.
+    /// Events that were first looked at together. What they name is stored with them, in one transaction as far as memory
+    /// allows: a commit waits for the disk, whatever it holds.
     async fn round(&mut self, since_micros: i64, events: Vec<Told>) -> Result<(), SyncError> {
-        let failed = self.read_named(since_micros, &events).await?;
+        let mut read = Reread::new(self.changes.schema);
+        let named = self.named(&events);
+        self.read(named, since_micros, &mut read).await?;
+        let failed = failures(&mut read);
         let mut applied = Vec::new();
         for told in events {
             match self.obstacle(&told, &failed) {
@@ -170,17 +175,18 @@ impl<W: Warehouse> Passing<'_, W> {
                 None => applied.push(told),
             }
         }
-        self.store_events(since_micros, applied).await
+        let (applied, thin): (Vec<Told>, Vec<Told>) = applied.into_iter().partition(|told| told.is_v1);
+        self.read_thin(since_micros, thin, &mut read).await?;
+        let mut batch = read.take();
+        self.add_events(since_micros, applied, &mut batch);
+        self.done.rows += self.changes.store(batch).await?;
+        Ok(())
     }
 
-    /// Reads again what events name, an object once however many name it; gives what could not be read, and why.
-    async fn read_named(
-        &mut self,
-        since_micros: i64,
-        events: &[Told],
-    ) -> Result<BTreeMap<Subject, String>, SyncError> {
+    /// What events name and is to be read again, by table.
+    fn named(&self, events: &[Told]) -> BTreeMap<&'static str, (&'static Resource, Vec<String>)> {
         let subjects: BTreeSet<&Subject> = events.iter().flat_map(|told| &told.subjects).collect();
-        let mut by_table: BTreeMap<&str, (&'static Resource, Vec<String>)> = BTreeMap::new();
+        let mut by_table: BTreeMap<_, (&'static Resource, Vec<String>)> = BTreeMap::new();
         for subject in subjects {
             for resource in resources_of(subject) {
                 if let Course::Read(resource) = self.course(resource) {
@@ -189,23 +195,33 @@ impl<W: Warehouse> Passing<'_, W> {
                 }
             }
         }
+        by_table
+    }
+
+    /// Reads objects again that the warehouse does not show as they are since, the tables side by side: Stripe's limits
+    /// are for each of them.
+    async fn read(
+        &mut self,
+        named: BTreeMap<&'static str, (&'static Resource, Vec<String>)>,
+        since_micros: i64,
+        read: &mut Reread,
+    ) -> Result<(), SyncError> {
         let changes = &self.changes;
-        let reading = by_table.into_values().map(|(resource, ids)| async move {
-            (resource.table.object, changes.reread_stale(resource, ids, since_micros).await)
-        });
-        let mut reading = stream::iter(reading).buffer_unordered(TABLES);
-        let (mut rows, mut failed) = (0, BTreeMap::new());
-        while let Some((object, again)) = reading.next().await {
-            let again = again?;
-            rows += again.rows;
-            let subject = |(id, error): (String, SyncError)| {
-                (Subject { object: object.to_owned(), id }, error.sentence())
-            };
-            failed.extend(again.failed.into_iter().map(subject));
+        let mut asked = Vec::new();
+        for (resource, ids) in named.into_values() {
+            let stale = changes.warehouse.stale(changes.schema, resource.table, ids, since_micros).await?;
+            asked.push(changes.asked(resource, stale));
         }
-        drop(reading);
+        let mut asked = pin!(stream::iter(asked).flatten_unordered(TABLES));
+        let mut rows = 0;
+        while let Some(asked) = asked.next().await {
+            read.add(changes.fetch, asked).await?;
+            if read.is_full() {
+                rows += changes.store(read.take()).await?;
+            }
+        }
         self.done.rows += rows;
-        Ok(failed)
+        Ok(())
     }
 
     /// What keeps an event from being called applied.
@@ -220,13 +236,9 @@ impl<W: Warehouse> Passing<'_, W> {
         })
     }
 
-    /// The events themselves, last: one that is stored is passed over by the feed (trap 30).
-    async fn store_events(&mut self, as_of_micros: i64, applied: Vec<Told>) -> Result<(), SyncError> {
-        let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else {
-            return Ok(());
-        };
-        let (applied, thin): (Vec<Told>, Vec<Told>) = applied.into_iter().partition(|told| told.is_v1);
-        self.read_thin(as_of_micros, thin).await?;
+    /// The events themselves, no earlier than what they name: one that is stored is passed over by the feed (trap 30).
+    fn add_events(&mut self, as_of_micros: i64, applied: Vec<Told>, batch: &mut Batch) {
+        let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else { return };
         let mut decoder = Decoder::new(events);
         for told in applied {
             let outcome = if self.belongs_to_the_feed(events, &told) {
@@ -239,14 +251,16 @@ impl<W: Warehouse> Passing<'_, W> {
             };
             self.done.events.insert(told.id, outcome);
         }
-        let mut batch = Batch::of(self.changes.schema);
-        gathered::merge(&mut batch, events, decoder.finish());
-        self.done.rows += self.changes.warehouse.apply(batch).await?.rows;
-        Ok(())
+        gathered::merge(batch, events, decoder.finish());
     }
 
     /// Thin events show only a part of what Stripe keeps of them: they are read, unless that is left to the feed.
-    async fn read_thin(&mut self, since_micros: i64, thin: Vec<Told>) -> Result<(), SyncError> {
+    async fn read_thin(
+        &mut self,
+        since_micros: i64,
+        thin: Vec<Told>,
+        read: &mut Reread,
+    ) -> Result<(), SyncError> {
         let Some(events) = catalog::by_object("v2.core.event").filter(|_| !thin.is_empty()) else {
             return Ok(());
         };
@@ -255,14 +269,13 @@ impl<W: Warehouse> Passing<'_, W> {
             Course::Read(_) => thin.iter().filter(own).map(|told| told.id.clone()).collect(),
             Course::Wait | Course::Unavailable | Course::Nothing => Vec::new(),
         };
-        let again = self.changes.reread_stale(events, ids, since_micros).await?;
-        self.done.rows += again.rows;
-        let mut failed: BTreeMap<String, SyncError> = again.failed.into_iter().collect();
+        self.read(BTreeMap::from([(events.table.name, (events, ids))]), since_micros, read).await?;
+        let mut failed = failures(read);
         for Told { id, .. } in thin {
-            let outcome = match failed.remove(&id) {
-                Some(error) => {
-                    let awaited = Awaited::Object { why: error.sentence() };
-                    Pushed::Waits { awaited, looked_at_micros: since_micros }
+            let subject = Subject { object: events.table.object.to_owned(), id: id.clone() };
+            let outcome = match failed.remove(&subject) {
+                Some(why) => {
+                    Pushed::Waits { awaited: Awaited::Object { why }, looked_at_micros: since_micros }
                 }
                 None => Pushed::Applied,
             };
@@ -289,6 +302,14 @@ impl<W: Warehouse> Passing<'_, W> {
             Some(TableState::Unavailable { .. }) => Course::Unavailable,
         }
     }
+}
+
+/// What could not be read, and why.
+fn failures(read: &mut Reread) -> BTreeMap<Subject, String> {
+    let subject = |(resource, id, error): (&Resource, String, SyncError)| {
+        (Subject { object: resource.table.object.to_owned(), id }, error.sentence())
+    };
+    std::mem::take(&mut read.failed).into_iter().map(subject).collect()
 }
 
 /// Where objects of this kind rest, events of API v1 themselves apart.

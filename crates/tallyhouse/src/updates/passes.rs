@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use store::{Connection, Postponed, Status, Waiting};
+use store::{Connection, Postponed, Settled, Status, Waiting};
 use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
@@ -17,8 +17,8 @@ use super::{Inner, Parts, Updates};
 
 /// How long the rest of a burst is waited for: what names one object is read once then.
 const BURST: Duration = Duration::from_millis(100);
-/// Events of one pass.
-const EVENTS: u32 = 500;
+/// Events of one pass: each pass waits for the disk twice, however many they are.
+const EVENTS: u32 = 1_000;
 /// How often is looked for events that are due again, or that were left by a process that died.
 const LOOK: Duration = Duration::from_secs(5);
 /// The longest that an event waits before it is looked at again: what failed so often costs next to no requests then.
@@ -220,28 +220,27 @@ impl Inner {
             why: why.clone(),
             awaits_copy_of: None,
         };
-        let postponed: Vec<Postponed> = due.iter().map(later).collect();
-        Ok(self.parts.store.postpone_deliveries(connection_id, &postponed).await?)
+        let settled = Settled { postponed: due.iter().map(later).collect(), ..Settled::default() };
+        Ok(self.parts.store.settle_deliveries(connection_id, &settled, now).await?)
     }
 
     /// Only now that they are in the warehouse do events leave the inbox, or now that updates are to see to them.
     async fn settle(&self, connection: &Connection, due: &[Waiting], pass: Pass) -> anyhow::Result<()> {
-        let (store, id, now) = (&self.parts.store, &connection.id, self.parts.clock.now());
-        let rows = pass.rows;
-        let Settled { applied, mut postponed, mut overdue } = Settled::of(id, due, pass, now);
-        if !overdue.is_empty() && !self.feed_is_read(connection).await? {
-            postponed.append(&mut overdue);
+        let (id, now, rows) = (&connection.id, self.parts.clock.now(), pass.rows);
+        let mut settled = settled(id, due, pass, now);
+        if !settled.handed_over.is_empty() && !self.feed_is_read(connection).await? {
+            settled.postponed.append(&mut settled.handed_over);
         }
-        if rows > 0 {
-            store.mark_data(id, now).await?;
-        }
-        for Postponed { event_id, why, .. } in &overdue {
+        for Postponed { event_id, why, .. } in &settled.handed_over {
             tracing::warn!(connection = connection.name, event_id, why, "a webhook is left to updates");
         }
-        store.postpone_deliveries(id, &postponed).await?;
-        store.hand_over_deliveries(id, &overdue, now).await?;
-        store.finish_deliveries(id, &applied).await?;
-        tracing::debug!(connection = connection.name, events = applied.len(), rows, "applied webhooks");
+        self.parts.store.settle_deliveries(id, &settled, now).await?;
+        tracing::debug!(
+            connection = connection.name,
+            events = settled.applied.len(),
+            rows,
+            "applied webhooks"
+        );
         Ok(())
     }
 
@@ -257,57 +256,38 @@ impl Inner {
     }
 }
 
-/// What becomes of each event of a pass.
-#[derive(Debug, Default)]
-struct Settled {
-    applied: Vec<String>,
-    postponed: Vec<Postponed>,
-    /// Tried for so long that updates, which keep their own account of what is owed, may as well see to them.
-    overdue: Vec<Postponed>,
-}
-
-impl Settled {
-    fn of(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Self {
-        let mut settled = Self::default();
-        for waiting in due {
-            let event_id = waiting.event_id.clone();
-            match pass.events.remove(&event_id) {
-                Some(Pushed::Applied) => settled.applied.push(event_id),
-                Some(Pushed::Waits { awaited, looked_at_micros }) => {
-                    let later = Postponed {
-                        event_id,
-                        due_at: Some(now + pause(waiting.tries)),
-                        looked_at_micros: Some(looked_at_micros),
-                        why: awaited.to_string(),
-                        awaits_copy_of: copied_table(&awaited).map(str::to_owned),
-                    };
-                    match is_overdue(waiting, &awaited, now) {
-                        true => settled.overdue.push(later),
-                        false => settled.postponed.push(later),
-                    }
+/// What becomes of each event of a pass. Those that were tried for long enough are handed over: updates keep their own
+/// account of what is owed, and may as well see to them.
+fn settled(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Settled {
+    let mut settled = Settled { wrote: pass.rows > 0, ..Settled::default() };
+    for waiting in due {
+        let event_id = waiting.event_id.clone();
+        match pass.events.remove(&event_id) {
+            Some(Pushed::Applied) => settled.applied.push(event_id),
+            Some(Pushed::Waits { awaited, looked_at_micros }) => {
+                let later = Postponed {
+                    event_id,
+                    due_at: Some(now + pause(waiting.tries)),
+                    looked_at_micros: Some(looked_at_micros),
+                    why: awaited.to_string(),
+                    awaits_copy_of: copied_table(&awaited).map(str::to_owned),
+                };
+                match is_overdue(waiting, &awaited, now) {
+                    true => settled.handed_over.push(later),
+                    false => settled.postponed.push(later),
                 }
-                Some(Pushed::Odd { why }) => {
-                    let why = without_values(&why);
-                    tracing::warn!(
-                        connection_id,
-                        event_id,
-                        why,
-                        "a webhook cannot be understood; it is kept"
-                    );
-                    settled.postponed.push(Postponed {
-                        event_id,
-                        due_at: None,
-                        looked_at_micros: None,
-                        why,
-                        awaits_copy_of: None,
-                    });
-                }
-                // Said nothing of: it stays due.
-                None => {}
             }
+            Some(Pushed::Odd { why }) => {
+                let why = without_values(&why);
+                tracing::warn!(connection_id, event_id, why, "a webhook cannot be understood; it is kept");
+                let (due_at, looked_at_micros, awaits_copy_of) = (None, None, None);
+                settled.postponed.push(Postponed { event_id, due_at, looked_at_micros, why, awaits_copy_of });
+            }
+            // Said nothing of: it stays due.
+            None => {}
         }
-        settled
     }
+    settled
 }
 
 /// Whether an event was tried for long enough and updates hear of it too: of thin events they do not. A first copy may

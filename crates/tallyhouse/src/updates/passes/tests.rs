@@ -38,7 +38,12 @@ impl Here {
         let (event_id, why) = (event_id.to_owned(), "a test is in a hurry".to_owned());
         let due_at = Some(SystemClock.now());
         let now = Postponed { event_id, due_at, looked_at_micros: None, why, awaits_copy_of: None };
-        self.store.postpone_deliveries(&self.shop.id, &[now]).await.unwrap();
+        self.postpone(now).await;
+    }
+
+    async fn postpone(&self, event: Postponed) {
+        let settled = Settled { postponed: vec![event], ..Settled::default() };
+        self.store.settle_deliveries(&self.shop.id, &settled, SystemClock.now()).await.unwrap();
     }
 
     fn wake(&self) {
@@ -233,7 +238,7 @@ async fn what_cannot_be_read_for_days_is_left_to_updates_and_said() {
     let (why, due_at) = (inbox.reasons[0].0.clone(), Some(SystemClock.now() + TimeDelta::hours(1)));
     let event_id = "evt_new".to_owned();
     let later = Postponed { event_id, due_at, looked_at_micros: None, why, awaits_copy_of: None };
-    here.store.postpone_deliveries(&here.shop.id, &[later]).await.unwrap();
+    here.postpone(later).await;
     let before = here.reads();
     here.run().await;
     here.rested().await;

@@ -318,7 +318,8 @@ async fn the_settings_say_why_events_wait_and_which_were_left_to_updates() {
         why: "Stripe does not show it".to_owned(),
         awaits_copy_of: None,
     };
-    here.store.hand_over_deliveries(&shop.id, &[left], here.clock.now()).await.unwrap();
+    let left = store::Settled { handed_over: vec![left], ..store::Settled::default() };
+    here.store.settle_deliveries(&shop.id, &left, here.clock.now()).await.unwrap();
     let page = page().await;
     let page = page.page(StatusCode::OK);
     assert!(page.contains("1 that could not be applied") && page.contains("does not show it"), "{page}");
@@ -380,7 +381,8 @@ async fn trap_21_more_than_may_wait_is_refused_until_some_of_it_is_applied() {
     assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page().await.contains("webhooks are refused until some are applied"));
     assert_eq!(send(&other, 0).await, StatusCode::OK, "each connection has its own bound");
-    here.store.finish_deliveries(&shop.id, &["evt_0".to_owned()]).await.unwrap();
+    let applied = store::Settled { applied: vec!["evt_0".to_owned()], ..store::Settled::default() };
+    here.store.settle_deliveries(&shop.id, &applied, here.clock.now()).await.unwrap();
     here.clock.advance(1);
     assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::OK);
     let kept = here.kept(&shop).await;
