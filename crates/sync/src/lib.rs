@@ -13,6 +13,7 @@ mod cycle;
 mod engine;
 mod error;
 mod event;
+mod expansions;
 mod fetch;
 mod follow;
 mod gathered;
@@ -26,6 +27,7 @@ mod state;
 
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
+pub use expansions::missing_parts;
 pub use progress::{Phase, Progress, TableProgress};
 pub use pushed::{Awaited, Pass, Pushed, PushedEvent};
 pub use reread::Reread;
