@@ -15,7 +15,7 @@ use crate::vault::{MasterKey, Vault};
 /// Bytes to which SQLite's log shrinks again after it was larger.
 const LARGEST_LOG: &str = "16777216";
 /// Pages, of 4 KB, that one transaction of [`Store::give_space_back`] gives back.
-const STEP: i64 = 256;
+const STEP: i64 = 1_024;
 /// Such transactions of one call.
 const STEPS: u32 = 8;
 /// Pages that are kept for what comes next.
@@ -99,8 +99,8 @@ impl Store {
         Ok(())
     }
 
-    /// Gives space that nothing uses any more back to the disk, some megabytes at most, 1 MB in a transaction, so that
-    /// nobody waits for it. Whether there is more.
+    /// Gives space that nothing uses any more back to the disk, 32 MB at most, 4 MB in a transaction, so that nobody waits
+    /// long for it. Whether there is more.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Store {
             if free < SPARE + STEP {
                 return Ok(false);
             }
-            sqlx::raw_sql("PRAGMA incremental_vacuum(256)").execute(&self.pool).await.doing(doing)?;
+            sqlx::raw_sql("PRAGMA incremental_vacuum(1024)").execute(&self.pool).await.doing(doing)?;
         }
         Ok(true)
     }
@@ -243,7 +243,7 @@ mod tests {
         let path = dir.path().join("store.db");
         let store = Store::open(&path, key(1)).await.unwrap();
         assert_eq!(auto_vacuum(&store).await, INCREMENTAL);
-        let fill = "CREATE TABLE large AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+        let fill = "CREATE TABLE large AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) \
                     SELECT randomblob(100000) AS bytes FROM n";
         sqlx::raw_sql(fill).execute(&store.pool).await.unwrap();
         sqlx::raw_sql("DROP TABLE large").execute(&store.pool).await.unwrap();

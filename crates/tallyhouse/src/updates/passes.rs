@@ -26,6 +26,8 @@ const LONGEST: TimeDelta = TimeDelta::hours(6);
 /// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
 const TRIED: TimeDelta = TimeDelta::days(3);
 
+/// Looks between two of the inbox's housekeeping, a minute: it waits for the disk too.
+const TIDY: u64 = 12;
 /// How long an event is kept that cannot be understood, to be looked at: as long as Stripe keeps it.
 const REJECTED_KEPT: TimeDelta = TimeDelta::days(30);
 
@@ -75,12 +77,14 @@ impl Updates {
     /// Looks for events that are due, until `stop`.
     pub async fn keep_following(&self, stop: CancellationToken) {
         let Inner { parts, .. } = &*self.inner;
-        loop {
+        for look in 1_u64.. {
             match parts.store.connections_with_deliveries(parts.clock.now()).await {
                 Ok(due) => due.iter().for_each(|(id, name)| self.wake_up(id, name)),
                 Err(error) => tracing::error!(%error, "could not look for webhooks that are due"),
             }
-            parts.tidy().await;
+            if look % TIDY == 0 {
+                parts.tidy().await;
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
