@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Executor, Sqlite, Transaction};
 
 use crate::error::{Doing as _, StoreError};
 use crate::store::{Store, time};
@@ -136,6 +136,21 @@ pub struct RunMark {
     pub success: bool,
     /// Whether any row came.
     pub brought_rows: bool,
+}
+
+/// Notes that rows of a connection were written outside an update.
+pub(crate) async fn note_data(
+    to: impl Executor<'_, Database = Sqlite>,
+    id: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE connections SET last_data_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now.timestamp_micros())
+        .execute(to)
+        .await
+        .doing("note that rows were written")?;
+    Ok(())
 }
 
 impl Store {
@@ -276,21 +291,6 @@ impl Store {
         .await
         .doing("note that access ended")?;
         Ok(done.rows_affected() > 0)
-    }
-
-    /// Notes that rows were written outside an update.
-    ///
-    /// # Errors
-    ///
-    /// `Database` when it could not be stored.
-    pub async fn mark_data(&self, id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE connections SET last_data_at = $2 WHERE id = $1")
-            .bind(id)
-            .bind(now.timestamp_micros())
-            .execute(&self.pool)
-            .await
-            .doing("note that rows were written")?;
-        Ok(())
     }
 
     /// Notes that an update began.

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
+use crate::connections::note_data;
 use crate::error::{Doing as _, StoreError};
 use crate::store::{Store, time};
 
@@ -45,6 +46,21 @@ pub struct Postponed {
     pub looked_at_micros: Option<i64>,
     /// Why it waits, in a sentence.
     pub why: String,
+    /// The table whose first copy it waits for: [`Store::hasten_deliveries`] makes it due once that may be complete.
+    pub awaits_copy_of: Option<String>,
+}
+
+/// What becomes of events that were looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// They are in the warehouse, and leave the inbox.
+    pub applied: Vec<String>,
+    /// They stay, for later or for people to look at.
+    pub postponed: Vec<Postponed>,
+    /// They leave without being in the warehouse, and are counted with why: others see to them.
+    pub handed_over: Vec<Postponed>,
+    /// Rows were written for the connection.
+    pub wrote: bool,
 }
 
 /// What came for a connection and what of it waits.
@@ -70,6 +86,15 @@ pub struct Inbox {
     pub reasons: Vec<(String, u64)>,
     /// Events that cannot be understood: id, when it came, and why.
     pub rejected: Vec<(String, DateTime<Utc>, String)>,
+}
+
+/// How much of a connection's events is kept: what waits, and what cannot be understood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Level {
+    /// How many.
+    pub events: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
 }
 
 impl Store {
@@ -150,6 +175,46 @@ impl Store {
         .doing("look for webhooks that are due")
     }
 
+    /// How much of a connection's events is kept.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be read.
+    pub async fn inbox_level(&self, connection_id: &str) -> Result<Level, StoreError> {
+        let (events, bytes): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), COALESCE(sum(size), 0) FROM webhook_events WHERE connection_id = $1",
+        )
+        .bind(connection_id)
+        .fetch_one(&self.pool)
+        .await
+        .doing("count the webhooks that are kept")?;
+        Ok(Level { events: wide(events), bytes: wide(bytes) })
+    }
+
+    /// Takes events out of the inbox that cannot be understood and came before `before`. Gives how many, by connection.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be stored: then all stay.
+    pub async fn forget_rejected_deliveries(
+        &self,
+        before: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let gone: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM webhook_events WHERE connection_id IN (SELECT id FROM connections) \
+             AND due_at IS NULL AND received_at < $1 RETURNING connection_id",
+        )
+        .bind(before.timestamp_micros())
+        .fetch_all(&self.pool)
+        .await
+        .doing("forget webhooks that cannot be understood")?;
+        let mut counts = BTreeMap::new();
+        for connection_id in gone {
+            *counts.entry(connection_id).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
     /// Events of a connection that are due, those that have been so longest first; no more than some megabytes of them.
     ///
     /// # Errors
@@ -184,92 +249,40 @@ impl Store {
         rows.into_iter().map(Row::waiting).collect()
     }
 
-    /// Takes events out of the inbox: they are in the warehouse.
+    /// Does with events of a connection what was decided, in one transaction.
     ///
     /// # Errors
     ///
-    /// `Database` when it could not be stored: then all stay, and are applied once more.
-    pub async fn finish_deliveries(&self, connection_id: &str, events: &[String]) -> Result<(), StoreError> {
-        let mut change = self.write().await?;
-        delete(&mut change, connection_id, events).await?;
-        change.commit().await.doing("take webhooks out of the inbox")
-    }
-
-    /// Takes events out of the inbox that are not in the warehouse, and counts them with why: others see to them.
-    ///
-    /// # Errors
-    ///
-    /// `Database` when it could not be stored: then all stay.
-    pub async fn hand_over_deliveries(
+    /// `Database` when it could not be stored: then all stay, and are looked at once more.
+    pub async fn settle_deliveries(
         &self,
         connection_id: &str,
-        events: &[Postponed],
+        Settled { applied, postponed, handed_over, wrote }: &Settled,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let Some(last) = events.last() else { return Ok(()) };
         let mut change = self.write().await?;
-        let ids: Vec<String> = events.iter().map(|event| event.event_id.clone()).collect();
-        delete(&mut change, connection_id, &ids).await?;
-        sqlx::query(
-            "UPDATE webhook_receptions SET handed_over = handed_over + $2, last_handed_over_at = $3, \
-             last_handed_over_why = $4 WHERE connection_id = $1",
-        )
-        .bind(connection_id)
-        .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
-        .bind(now.timestamp_micros())
-        .bind(&last.why)
-        .execute(&mut *change)
-        .await
-        .doing("count webhooks that are left to updates")?;
-        change.commit().await.doing("leave webhooks to updates")
-    }
-
-    /// Leaves events in the inbox for later, or for people to look at.
-    ///
-    /// # Errors
-    ///
-    /// `Database` when it could not be stored.
-    pub async fn postpone_deliveries(
-        &self,
-        connection_id: &str,
-        postponed: &[Postponed],
-    ) -> Result<(), StoreError> {
-        let mut change = self.write().await?;
-        for Postponed { event_id, due_at, looked_at_micros, why } in postponed {
-            sqlx::query(
-                "UPDATE webhook_events SET due_at = $3, tries = tries + 1, why = $4, \
-                 looked_at = COALESCE(looked_at, $5) WHERE connection_id = $1 AND event_id = $2",
-            )
-            .bind(connection_id)
-            .bind(event_id)
-            .bind(due_at.map(|at| at.timestamp_micros()))
-            .bind(why)
-            .bind(looked_at_micros)
-            .execute(&mut *change)
-            .await
-            .doing("postpone a webhook")?;
+        delete(&mut change, connection_id, applied).await?;
+        for event in postponed {
+            postpone(&mut change, connection_id, event).await?;
         }
-        change.commit().await.doing("postpone webhooks")
+        hand_over(&mut change, connection_id, handed_over, now).await?;
+        if *wrote {
+            note_data(&mut *change, connection_id, now).await?;
+        }
+        change.commit().await.doing("settle webhooks")
     }
 
-    /// Makes those events of a connection due that wait for something that may have come: the beginning of why they
-    /// wait says which they are.
+    /// Makes those events of a connection due that wait for the end of a first copy.
     ///
     /// # Errors
     ///
     /// `Database` when it could not be stored.
-    pub async fn hasten_deliveries(
-        &self,
-        connection_id: &str,
-        why: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    pub async fn hasten_deliveries(&self, connection_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let hasten = "UPDATE webhook_events SET due_at = $2 \
-                      WHERE connection_id = $1 AND due_at > $2 AND substr(why, 1, length($3)) = $3";
+                      WHERE connection_id = $1 AND due_at > $2 AND awaits_copy_of IS NOT NULL";
         sqlx::query(hasten)
             .bind(connection_id)
             .bind(now.timestamp_micros())
-            .bind(why)
             .execute(&self.pool)
             .await
             .doing("look at webhooks again")?;
@@ -348,12 +361,13 @@ async fn insert(
     deliveries: &[&Delivery],
 ) -> Result<(), StoreError> {
     let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO webhook_events (connection_id, event_id, received_at, body, due_at, tries) ",
+        "INSERT INTO webhook_events (connection_id, event_id, received_at, body, size, due_at, tries) ",
     );
     insert.push_values(deliveries, |mut row, delivery| {
         let at = delivery.received_at.timestamp_micros();
         row.push_bind(&delivery.connection_id).push_bind(&delivery.event_id).push_bind(at);
-        row.push_bind(delivery.body.as_slice()).push_bind(at).push_bind(0_i64);
+        row.push_bind(delivery.body.as_slice());
+        row.push_bind(i64::try_from(delivery.body.len()).unwrap_or(i64::MAX)).push_bind(at).push_bind(0_i64);
     });
     insert.push(" ON CONFLICT (connection_id, event_id) DO NOTHING");
     insert.build().execute(&mut **change).await.doing("store webhooks")?;
@@ -375,6 +389,51 @@ async fn delete(
         delete.push(")");
         delete.build().execute(&mut **change).await.doing("take webhooks out of the inbox")?;
     }
+    Ok(())
+}
+
+async fn postpone(
+    change: &mut Transaction<'static, Sqlite>,
+    connection_id: &str,
+    Postponed { event_id, due_at, looked_at_micros, why, awaits_copy_of }: &Postponed,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE webhook_events SET due_at = $3, tries = tries + 1, why = $4, \
+         looked_at = COALESCE(looked_at, $5), awaits_copy_of = $6 WHERE connection_id = $1 AND event_id = $2",
+    )
+    .bind(connection_id)
+    .bind(event_id)
+    .bind(due_at.map(|at| at.timestamp_micros()))
+    .bind(why)
+    .bind(looked_at_micros)
+    .bind(awaits_copy_of)
+    .execute(&mut **change)
+    .await
+    .doing("postpone a webhook")?;
+    Ok(())
+}
+
+/// Takes events out that are not in the warehouse, and counts them with why: others see to them.
+async fn hand_over(
+    change: &mut Transaction<'static, Sqlite>,
+    connection_id: &str,
+    events: &[Postponed],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(last) = events.last() else { return Ok(()) };
+    let ids: Vec<String> = events.iter().map(|event| event.event_id.clone()).collect();
+    delete(change, connection_id, &ids).await?;
+    sqlx::query(
+        "UPDATE webhook_receptions SET handed_over = handed_over + $2, last_handed_over_at = $3, \
+         last_handed_over_why = $4 WHERE connection_id = $1",
+    )
+    .bind(connection_id)
+    .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
+    .bind(now.timestamp_micros())
+    .bind(&last.why)
+    .execute(&mut **change)
+    .await
+    .doing("count webhooks that are left to updates")?;
     Ok(())
 }
 

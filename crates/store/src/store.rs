@@ -4,11 +4,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::{Doing as _, StoreError};
 use crate::vault::{MasterKey, Vault};
+
+/// Bytes to which SQLite's log shrinks again after it was larger.
+const LARGEST_LOG: &str = "16777216";
+/// Pages, of 4 KB, that one transaction of [`Store::give_space_back`] gives back.
+const STEP: i64 = 1_024;
+/// Such transactions of one call.
+const STEPS: u32 = 8;
+/// Pages that are kept for what comes next.
+const SPARE: i64 = 1_024;
 
 /// The store: one SQLite file and the key that opens the secrets in it.
 ///
@@ -37,6 +48,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // What is committed is on disk: a webhook is answered then.
             .synchronous(SqliteSynchronous::Full)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .pragma("journal_size_limit", LARGEST_LOG)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new()
@@ -67,6 +80,42 @@ impl Store {
     /// Waits for what runs and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Writes the file anew if an older version made it, so that it can give space back from then on. Nobody else can
+    /// write meanwhile: a second for each 100 MB or so, once.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when SQLite refuses: the file stays as it is.
+    pub async fn make_shrinkable(&self) -> Result<(), StoreError> {
+        let doing = "write the store's file anew";
+        let mut connection = self.pool.acquire().await.doing(doing)?;
+        let mode: i64 =
+            sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut *connection).await.doing(doing)?;
+        if mode == 0 {
+            sqlx::raw_sql("VACUUM").execute(&mut *connection).await.doing(doing)?;
+        }
+        Ok(())
+    }
+
+    /// Gives space that nothing uses any more back to the disk, 32 MB at most, 4 MB in a transaction, so that nobody waits
+    /// long for it. Whether there is more.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when SQLite refuses.
+    pub async fn give_space_back(&self) -> Result<bool, StoreError> {
+        let doing = "give space back to the disk";
+        for _ in 0..STEPS {
+            let free: i64 =
+                sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&self.pool).await.doing(doing)?;
+            if free < SPARE + STEP {
+                return Ok(false);
+            }
+            sqlx::raw_sql("PRAGMA incremental_vacuum(1024)").execute(&self.pool).await.doing(doing)?;
+        }
+        Ok(true)
     }
 
     async fn migrated(pool: SqlitePool, key: MasterKey) -> Result<Self, StoreError> {
@@ -153,5 +202,56 @@ mod tests {
         let store = Store::open(&path, key(1)).await.unwrap();
         let kept = store.connection("con_1").await.unwrap().unwrap();
         assert_eq!((kept.name.as_str(), kept.time_zone), ("shop", None));
+        store.make_shrinkable().await.unwrap();
+        store.close().await;
+        let store = Store::open(&path, key(1)).await.unwrap();
+        assert_eq!(auto_vacuum(&store).await, INCREMENTAL, "it was written anew");
+    }
+
+    const INCREMENTAL: i64 = 2;
+
+    async fn auto_vacuum(store: &Store) -> i64 {
+        sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&store.pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_an_event_waited_for_in_words_is_known_without_them() {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let migrations = sqlx::migrate!("./migrations");
+        migrations.run_to(5, &pool).await.unwrap();
+        let insert = "INSERT INTO connections (id, name, source, account_id, account_name, livemode, how, credentials, status, created_at) \
+             VALUES ('con_1', 'shop', 'stripe', 'acct_1', 'Shop', TRUE, 'api_key', '', '{}', 0)";
+        sqlx::query(insert).execute(&pool).await.unwrap();
+        for (event, why) in [
+            ("evt_1", Some("the first copy of bank_accounts is not complete")),
+            ("evt_2", Some("no")),
+            ("evt_3", None),
+        ] {
+            let insert = "INSERT INTO webhook_events (connection_id, event_id, received_at, body, due_at, tries, why) \
+                 VALUES ('con_1', $1, 0, x'010203', 0, 0, $2)";
+            sqlx::query(insert).bind(event).bind(why).execute(&pool).await.unwrap();
+        }
+        migrations.run(&pool).await.unwrap();
+        let ask = "SELECT awaits_copy_of, size FROM webhook_events ORDER BY event_id";
+        let known: Vec<(Option<String>, i64)> = sqlx::query_as(ask).fetch_all(&pool).await.unwrap();
+        assert_eq!(known, [(Some("bank_accounts".to_owned()), 3), (None, 3), (None, 3)]);
+    }
+
+    #[tokio::test]
+    async fn space_that_nothing_uses_goes_back_to_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let store = Store::open(&path, key(1)).await.unwrap();
+        assert_eq!(auto_vacuum(&store).await, INCREMENTAL);
+        let fill = "CREATE TABLE large AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) \
+                    SELECT randomblob(100000) AS bytes FROM n";
+        sqlx::raw_sql(fill).execute(&store.pool).await.unwrap();
+        sqlx::raw_sql("DROP TABLE large").execute(&store.pool).await.unwrap();
+        let pages =
+            async || -> i64 { sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.pool).await.unwrap() };
+        let before = pages().await;
+        while store.give_space_back().await.unwrap() {}
+        let after = pages().await;
+        assert!(after < before / 2 && after >= SPARE, "{before} pages, then {after}");
     }
 }

@@ -35,12 +35,12 @@ pub enum SignatureError {
          compare the secret with the endpoint's in Stripe's dashboard, and leave the body unchanged on its way"
     )]
     Mismatch,
-    /// Signed by Stripe, but too long ago.
+    /// Signed by Stripe, or so it says, but too long ago.
     #[error(
         "the webhook was signed {0}, more than 300 s ago: it is a replay, or this machine's clock is ahead"
     )]
     TooOld(Signed),
-    /// Signed by Stripe, but in the future.
+    /// Signed by Stripe, or so it says, but in the future.
     #[error("the webhook was signed {0}, more than 300 s in the future: this machine's clock is behind")]
     TooNew(Signed),
 }
@@ -62,32 +62,35 @@ impl fmt::Display for Signed {
 /// two secrets while one rolls, and Stripe then signs with both: any of the signatures may match any of the secrets.
 ///
 /// # Errors
-/// [`SignatureError`] says what failed. A wrong time is only told of what Stripe has signed.
+/// [`SignatureError`] says what failed. A wrong time is only told of what Stripe has signed; see [`plausible`].
 pub fn verify<'a>(
     header: &str,
     body: &[u8],
     secrets: impl IntoIterator<Item = &'a SecretString>,
     now: DateTime<Utc>,
 ) -> Result<(), SignatureError> {
-    let Header { time, at, signatures } = Header::parse(header)?;
+    let header = Header::parse(header)?;
+    let Header { time, signatures, .. } = &header;
     let mut matches = Choice::from(0);
     for secret in secrets {
         let ours = signature(secret, time, body);
-        for theirs in &signatures {
+        for theirs in signatures {
             matches |= ours.ct_eq(theirs);
         }
     }
     if !bool::from(matches) {
         return Err(SignatureError::Mismatch);
     }
-    let (now, tolerance) = (now.timestamp(), TOLERANCE.num_seconds());
-    if now.saturating_sub(at) > tolerance {
-        return Err(SignatureError::TooOld(Signed(at)));
-    }
-    if at.saturating_sub(now) > tolerance {
-        return Err(SignatureError::TooNew(Signed(at)));
-    }
-    Ok(())
+    header.timely(now)
+}
+
+/// Checks what can be known before the body has come: that the header has a signature, and a time within the
+/// [`TOLERANCE`] of `now`. Anybody can write such a header, so it opens nothing; but Stripe writes no other.
+///
+/// # Errors
+/// [`SignatureError`] says what is missing or how far the time is from now.
+pub fn plausible(header: &str, now: DateTime<Utc>) -> Result<(), SignatureError> {
+    Header::parse(header)?.timely(now)
 }
 
 /// What the header says. Schemes other than `v1` are passed over: `v0` is for tests of Stripe's own.
@@ -110,6 +113,17 @@ impl<'a> Header<'a> {
             return Err(SignatureError::Malformed);
         }
         Ok(Self { time, at, signatures })
+    }
+
+    fn timely(&self, now: DateTime<Utc>) -> Result<(), SignatureError> {
+        let (at, now, tolerance) = (self.at, now.timestamp(), TOLERANCE.num_seconds());
+        if now.saturating_sub(at) > tolerance {
+            return Err(SignatureError::TooOld(Signed(at)));
+        }
+        if at.saturating_sub(now) > tolerance {
+            return Err(SignatureError::TooNew(Signed(at)));
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +208,18 @@ mod tests {
         assert_eq!(after(301), Err(SignatureError::TooOld(Signed(NOW))));
         assert_eq!(after(-301), Err(SignatureError::TooNew(Signed(NOW))));
         assert!(after(301).unwrap_err().to_string().contains("signed at 2026-09-21 14:13:20 UTC"));
+    }
+
+    #[test]
+    fn trap_20_before_the_body_has_come_the_header_must_be_one_that_stripe_could_write_now() {
+        let header = format!("t={NOW},v1={}", "ab".repeat(LENGTH));
+        let after = |seconds| plausible(&header, at(seconds));
+        assert_eq!((after(300), after(-300)), (Ok(()), Ok(())));
+        assert_eq!(after(301), Err(SignatureError::TooOld(Signed(NOW))));
+        assert_eq!(after(-301), Err(SignatureError::TooNew(Signed(NOW))));
+        for header in ["", "v1=ab", &format!("t={NOW}"), &format!("t={NOW},v1=ab")] {
+            assert_eq!(plausible(header, at(0)), Err(SignatureError::Malformed), "{header}");
+        }
     }
 
     #[test]

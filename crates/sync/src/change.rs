@@ -1,13 +1,17 @@
 //! What changed since the last cycle: new objects by list, changed ones by event, read again at the pinned version.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    pin::pin,
     time::Duration,
 };
 
 use catalog::{Decoded, Decoder, Resource};
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt};
+use futures::{
+    future::join,
+    stream::{self, Stream, StreamExt},
+};
 use tokio::time::timeout;
 use warehouse::{Age, Batch, Belonging, Change, Checkpoint, Ids, SchemaName, Warehouse, Write};
 
@@ -20,8 +24,11 @@ use crate::{
     state::{feed_checkpoint, table_checkpoint},
 };
 
-/// Objects read again before they are stored together.
+/// Objects of a table that a cycle reads again before it stores them together.
 const TOGETHER: usize = 100;
+/// Objects, and bytes of their answers, of whatever tables, that are stored together at most.
+const MOST_OBJECTS: usize = 500;
+const MOST_BYTES: usize = 8 << 20;
 
 /// What applying changes needs of its cycle.
 pub(crate) struct Changes<'a, W> {
@@ -175,8 +182,8 @@ impl<W: Warehouse> Changes<'_, W> {
         Ok(again)
     }
 
-    /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read
-    /// keeps no other from being stored.
+    /// Reads objects again and stores what they are now; those that are gone become tombstones. One that cannot be read,
+    /// or whose nested lists cannot, keeps no other from being stored. While some are stored the next are read.
     ///
     /// # Errors
     /// What concerns all tables.
@@ -186,73 +193,42 @@ impl<W: Warehouse> Changes<'_, W> {
         ids: Vec<String>,
     ) -> Result<Again, SyncError> {
         let mut again = Again::default();
-        for some in ids.chunks(TOGETHER) {
+        let mut groups = pin!(self.asked(resource, ids).chunks(TOGETHER));
+        let mut next = groups.next().await;
+        while let Some(asked) = next {
             unless_stopped(&self.fetch.stop)?;
-            let asked: Vec<(String, Result<Object, SyncError>)> = stream::iter(some.iter().cloned())
-                .map(|id| self.ask(resource, id))
-                .buffer_unordered(self.width)
-                .collect()
-                .await;
-            let mut objects = BTreeMap::new();
-            for (id, object) in asked {
-                match object {
-                    Ok(object) => drop(objects.insert(id, object)),
-                    Err(error) => again.fail(id, error)?,
-                }
-            }
-            self.store_read(resource, objects, &mut again).await?;
+            let (stored, following) = join(self.store_read(asked), groups.next()).await;
+            again.extend(stored?);
+            next = following;
         }
         Ok(again)
     }
 
-    async fn ask(&self, resource: &'static Resource, id: String) -> (String, Result<Object, SyncError>) {
+    /// Asks for objects, several at once; they come as they are answered.
+    pub(crate) fn asked(&self, resource: &'static Resource, ids: Vec<String>) -> impl Stream<Item = Asked> {
+        stream::iter(ids).map(move |id| self.ask(resource, id)).buffer_unordered(self.width)
+    }
+
+    async fn ask(&self, resource: &'static Resource, id: String) -> Asked {
         let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
         let object = timeout(self.patience, self.fetch.object(resource, &id)).await.unwrap_or_else(slow);
-        (id, object)
+        Asked { resource, id, object }
     }
 
-    /// What was read again, and what is gone, in one transaction.
-    async fn store_read(
-        &self,
-        resource: &'static Resource,
-        mut objects: BTreeMap<String, Object>,
-        again: &mut Again,
-    ) -> Result<(), SyncError> {
-        let batch = loop {
-            match self.batch_of(resource, &objects).await {
-                Ok(batch) => break batch,
-                // Half of it may be in the batch: the others begin anew without it.
-                Err((id, error)) => {
-                    objects.remove(&id);
-                    again.fail(id, error)?;
-                }
-            }
-        };
-        if !batch.writes.is_empty() {
-            again.rows += self.warehouse.apply(batch).await?.rows;
+    async fn store_read(&self, asked: Vec<Asked>) -> Result<Again, SyncError> {
+        let mut read = Reread::new(self.schema);
+        for asked in asked {
+            read.add(self.fetch, asked).await?;
         }
-        Ok(())
+        let rows = self.store(read.take()).await?;
+        let failed = read.failed.into_iter().map(|(_, id, error)| (id, error)).collect();
+        Ok(Again { rows, failed })
     }
 
-    /// An error names the object that cannot be understood, or whose nested lists cannot be read.
-    async fn batch_of(
-        &self,
-        resource: &'static Resource,
-        objects: &BTreeMap<String, Object>,
-    ) -> Result<Batch, (String, SyncError)> {
-        let mut decoder = Decoder::new(resource);
-        let mut batch = Batch::of(self.schema);
-        for (id, object) in objects {
-            let read = self.fetch.decode(resource, id, object.clone(), &mut decoder).await;
-            match read.map_err(|error| (id.clone(), error))? {
-                Read::Row => {}
-                Read::Gone { as_of_micros } => bury(&mut batch, resource, id.clone(), as_of_micros),
-            }
-        }
-        if decoder.rows() > 0 {
-            gathered::merge(&mut batch, resource, decoder.finish());
-        }
-        Ok(batch)
+    /// Stores a batch, if there is anything in it; how many rows.
+    pub(crate) async fn store(&self, batch: Batch) -> Result<u64, SyncError> {
+        let is_empty = batch.writes.is_empty() && batch.rejects.is_empty();
+        if is_empty { Ok(0) } else { Ok(self.warehouse.apply(batch).await?.rows) }
     }
 
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
@@ -319,6 +295,83 @@ impl<W: Warehouse> Changes<'_, W> {
     }
 }
 
+/// An object that was asked for again, and what came of it.
+pub(crate) struct Asked {
+    resource: &'static Resource,
+    id: String,
+    object: Result<Object, SyncError>,
+}
+
+/// Objects that were read again, to be stored in one transaction, of whatever tables they are.
+pub(crate) struct Reread {
+    /// What is gone.
+    batch: Batch,
+    /// By table, what is there, and those whose nested lists could not be read: half of them is among it.
+    found: BTreeMap<&'static str, (&'static Resource, Decoder, HashSet<String>)>,
+    objects: usize,
+    bytes: usize,
+    /// Those that could not be read.
+    pub(crate) failed: Vec<(&'static Resource, String, SyncError)>,
+}
+
+impl Reread {
+    pub(crate) fn new(schema: &SchemaName) -> Self {
+        let (batch, found, failed) = (Batch::of(schema), BTreeMap::new(), Vec::new());
+        Self { batch, found, objects: 0, bytes: 0, failed }
+    }
+
+    /// Takes an object, its nested lists completed. One that fails is noted; what concerns all tables is an error.
+    pub(crate) async fn add(
+        &mut self,
+        fetch: &Fetch,
+        Asked { resource, id, object }: Asked,
+    ) -> Result<(), SyncError> {
+        if let Ok(Object::Found(answer)) = &object {
+            self.bytes += answer.body.len();
+        }
+        self.objects += 1;
+        let new = || (resource, Decoder::new(resource), HashSet::new());
+        let (_, decoder, halves) = self.found.entry(resource.table.name).or_insert_with(new);
+        let before = decoder.rows();
+        let read = match object {
+            Ok(object) => fetch.decode(resource, &id, object, decoder).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(Read::Row) => {}
+            Ok(Read::Gone { as_of_micros }) => bury(&mut self.batch, resource, id, as_of_micros),
+            Err(error) if error.concerns_all() => return Err(error),
+            Err(error) => {
+                if decoder.rows() > before {
+                    halves.insert(id.clone());
+                }
+                self.failed.push((resource, id, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to store what there is: memory is bounded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.objects >= MOST_OBJECTS || self.bytes >= MOST_BYTES
+    }
+
+    /// What is to be stored so far.
+    pub(crate) fn take(&mut self) -> Batch {
+        (self.objects, self.bytes) = (0, 0);
+        let empty = Batch::of(&self.batch.schema);
+        let mut batch = std::mem::replace(&mut self.batch, empty);
+        for (resource, mut decoder, halves) in std::mem::take(&mut self.found).into_values() {
+            let decoded = decoder.finish();
+            let decoded = if halves.is_empty() { decoded } else { gathered::without(decoded, &halves) };
+            if decoded.rows.num_rows() > 0 || !decoded.rejects.is_empty() {
+                gathered::merge(&mut batch, resource, decoded);
+            }
+        }
+        batch
+    }
+}
+
 /// What reading objects again brought.
 #[derive(Default)]
 pub(crate) struct Again {
@@ -328,15 +381,6 @@ pub(crate) struct Again {
 }
 
 impl Again {
-    /// Notes an object that could not be read; what concerns all tables stays an error.
-    fn fail(&mut self, id: String, error: SyncError) -> Result<(), SyncError> {
-        if error.concerns_all() {
-            return Err(error);
-        }
-        self.failed.push((id, error));
-        Ok(())
-    }
-
     pub(crate) fn extend(&mut self, other: Self) {
         self.rows += other.rows;
         self.failed.extend(other.failed);

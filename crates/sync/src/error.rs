@@ -60,6 +60,19 @@ pub enum SyncError {
         /// The table of the parents.
         parents: &'static str,
     },
+    /// Stripe does not show the key what is only shown when it is expanded: the table stands without that.
+    #[error(
+        "Stripe does not let this key expand {properties}: the {properties} of {table} are not copied. Give the key read \
+         access to them. Stripe says: {why}"
+    )]
+    Unexpanded {
+        /// The table.
+        table: &'static str,
+        /// What was to be expanded.
+        properties: String,
+        /// What Stripe said.
+        why: String,
+    },
     /// The cycle could not begin.
     #[error("{0}")]
     Setup(String),
@@ -86,6 +99,7 @@ impl SyncError {
             | Self::Slow { .. }
             | Self::Event { .. }
             | Self::Parents { .. }
+            | Self::Unexpanded { .. }
             | Self::Setup(_)
             | Self::Stopped => false,
         }
@@ -100,8 +114,15 @@ impl SyncError {
             | Self::Stuck { .. }
             | Self::Slow { .. }
             | Self::Event { .. }
+            | Self::Unexpanded { .. }
             | Self::Parents { .. } => false,
         }
+    }
+
+    /// Whether all of a table's own objects are there, and only what Stripe does not let the key expand is missing.
+    #[must_use]
+    pub fn is_unexpanded(&self) -> bool {
+        matches!(self, Self::Unexpanded { .. })
     }
 
     /// Stripe refuses the credentials: somebody must connect again.

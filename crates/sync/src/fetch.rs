@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Slice, SyncError,
     asking::{self, Request},
+    expansions::{Expansion, Expansions},
     state::HOLD_BACK,
 };
 
@@ -48,7 +49,6 @@ impl Fetched {
 }
 
 /// One object as Stripe answered.
-#[derive(Clone)]
 pub(crate) enum Object {
     Found(Answer),
     /// Stripe no longer has it, as of then.
@@ -72,13 +72,13 @@ pub(crate) struct Fetch {
     pub(crate) stripe: Stripe,
     /// Requests, and the pauses before they are repeated, end with it.
     pub(crate) stop: CancellationToken,
-    /// Tables whose objects are asked for without expansions, since Stripe refused these.
-    plain: Arc<Mutex<HashSet<&'static str>>>,
+    /// Where Stripe refused to expand, objects are asked for without that.
+    expansions: Arc<Mutex<Expansions>>,
 }
 
 impl Fetch {
     pub(crate) fn new(stripe: &Stripe, stop: &CancellationToken) -> Self {
-        Self { stripe: stripe.clone(), stop: stop.clone(), plain: Arc::default() }
+        Self { stripe: stripe.clone(), stop: stop.clone(), expansions: Arc::default() }
     }
 
     /// How many requests to the endpoint of `path` to have under way at once: `least`, more when answers take long.
@@ -86,8 +86,13 @@ impl Fetch {
         self.stripe.width(path, DIGESTED).clamp(least, least.max(WIDEST))
     }
 
-    fn is_plain(&self, resource: &Resource) -> bool {
-        self.plain.lock().unwrap_or_else(PoisonError::into_inner).contains(resource.table.name)
+    /// What Stripe's answers said of a table's expansions.
+    pub(crate) fn expansion(&self, table: &str) -> Expansion {
+        self.expansions().of(table)
+    }
+
+    fn expansions(&self) -> MutexGuard<'_, Expansions> {
+        self.expansions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An answer; where Stripe refuses it, asked for once more without expansions, which may be what it refuses.
@@ -97,20 +102,27 @@ impl Fetch {
         request: Request,
         mut decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
     ) -> Result<(T, Answer), SyncError> {
-        let request = if self.is_plain(resource) { request.plain() } else { request };
+        let table = resource.table.name;
+        let request = if self.expansions().is_refused(table) { request.plain() } else { request };
         match self.decoded(&request, &mut decode).await {
             Err(refusal) if refusal.is_unavailable() && request.is_expanded() => {
                 let answer = self.decoded(&request.plain(), &mut decode).await?;
-                let (table, why) = (resource.table.name, refusal.sentence());
+                let why = refusal.sentence();
                 tracing::warn!(
                     table,
                     why,
-                    "Stripe does not show nested lists of a table; they are not copied"
+                    "Stripe does not let the key expand nested lists of a table; they are not copied"
                 );
-                self.plain.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
+                self.expansions().refuse(table, why);
                 Ok(answer)
             }
-            other => other,
+            Ok(answer) => {
+                if request.is_expanded() {
+                    self.expansions().grant(table);
+                }
+                Ok(answer)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -309,6 +321,7 @@ fn lost_cursor(slice: &Slice, list: &List, error: SyncError) -> Result<Slice, Sy
         | SyncError::Slow { .. }
         | SyncError::Event { .. }
         | SyncError::Parents { .. }
+        | SyncError::Unexpanded { .. }
         | SyncError::Setup(_)
         | SyncError::Stopped => Err(error),
     }

@@ -70,6 +70,7 @@ impl<W: Warehouse> Following<'_, W> {
             feed = news.cursor(&feed);
             self.settle(news, &feed, tables, owed).await?;
         }
+        self.note_expansions(tables, owed).await?;
         Ok(feed)
     }
 

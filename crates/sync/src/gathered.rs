@@ -1,7 +1,9 @@
 //! What goes into one transaction of a copy: rows, and the slices that cover them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use arrow_array::{BooleanArray, RecordBatch, cast::AsArray};
+use arrow_select::filter::filter_record_batch;
 use catalog::{Decoded, Nested, Resource};
 use warehouse::{Batch, Change, SchemaName, Write};
 
@@ -149,6 +151,25 @@ fn insert(batch: &mut Batch, resource: &'static Resource, decoded: Decoded) {
     batch.writes.extend(
         nested.map(|Nested { child, rows, .. }| Write { table: child.table, change: Change::Insert(rows) }),
     );
+}
+
+/// The same without some objects: neither their rows nor anything of their nested lists.
+pub(crate) fn without(decoded: Decoded, ids: &HashSet<String>) -> Decoded {
+    let Decoded { rows, nested, mut rejects } = decoded;
+    let other = |nested: Nested| {
+        let parents = nested.parents.into_iter().filter(|parent| !ids.contains(parent)).collect();
+        Nested { rows: rows_without(&nested.rows, "_parent", ids), parents, ..nested }
+    };
+    rejects.retain(|reject| reject.id.as_ref().is_none_or(|id| !ids.contains(id)));
+    Decoded { rows: rows_without(&rows, "id", ids), nested: nested.into_iter().map(other).collect(), rejects }
+}
+
+fn rows_without(rows: &RecordBatch, column: &str, ids: &HashSet<String>) -> RecordBatch {
+    let named = rows.column_by_name(column).and_then(|column| column.as_string_opt::<i32>());
+    let Some(named) = named else { return rows.clone() };
+    let kept: BooleanArray = named.iter().map(|id| Some(id.is_none_or(|id| !ids.contains(id)))).collect();
+    #[expect(clippy::expect_used, reason = "the filter is as long as the rows are")]
+    filter_record_batch(rows, &kept).expect("rows can be filtered by their own ids")
 }
 
 /// Rows by merge, the child sets of their parents replaced: removing a child sends no event (trap 12).

@@ -13,6 +13,7 @@ mod cycle;
 mod engine;
 mod error;
 mod event;
+mod expansions;
 mod fan_out;
 mod fetch;
 mod follow;
@@ -28,8 +29,9 @@ mod state;
 
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
+pub use expansions::missing_parts;
 pub use progress::{Phase, Progress, TableProgress};
-pub use pushed::{Pass, Pushed, PushedEvent};
+pub use pushed::{Awaited, Pass, Pushed, PushedEvent};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
 pub use state::{Began, Feed, TableState, Walks, table_states};

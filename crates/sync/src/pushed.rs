@@ -5,16 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
 use catalog::{Decoder, One, Resource};
+use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Warehouse};
 
 use crate::{
     Engine, SyncError, TableState,
-    change::Changes,
+    change::{Changes, Reread},
     event::{self, Subject},
     fetch::Fetch,
     gathered,
@@ -23,6 +25,8 @@ use crate::{
 
 /// How long one object may take: others wait behind it, and it is asked for again later.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Tables whose objects are read at once: Stripe's limits are for each endpoint.
+const TABLES: usize = 4;
 
 /// An event that Stripe pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +46,31 @@ pub enum Pushed {
     Applied,
     /// Something that it names is not: look again later.
     Waits {
-        /// Why, in a sentence.
-        why: String,
+        /// What for; its words are a sentence for people.
+        awaited: Awaited,
         /// To be given with it the next time: what was read since need not be read again.
         looked_at_micros: i64,
     },
     /// It can never be applied.
     Odd {
         /// Why, in a sentence.
+        why: String,
+    },
+}
+
+/// What an event waits for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Awaited {
+    /// The first copy of a table: to try again before the next cycle ends is in vain.
+    #[error("the first copy of {table} is not complete")]
+    FirstCopy {
+        /// The table.
+        table: &'static str,
+    },
+    /// Stripe's answer about an object that could not be read, or could not be understood.
+    #[error("{why}")]
+    Object {
+        /// Why it could not, in a sentence.
         why: String,
     },
 }
@@ -137,29 +158,36 @@ struct Passing<'a, W> {
 }
 
 impl<W: Warehouse> Passing<'_, W> {
-    /// Events that were first looked at together.
+    /// Events that were first looked at together. What they name is stored with them, in one transaction as far as memory
+    /// allows: a commit waits for the disk, whatever it holds.
     async fn round(&mut self, since_micros: i64, events: Vec<Told>) -> Result<(), SyncError> {
-        let failed = self.read_named(since_micros, &events).await?;
+        let mut read = Reread::new(self.changes.schema);
+        let named = self.named(&events);
+        self.read(named, since_micros, &mut read).await?;
+        let failed = failures(&mut read);
         let mut applied = Vec::new();
         for told in events {
             match self.obstacle(&told, &failed) {
-                Some(why) => {
-                    self.done.events.insert(told.id, Pushed::Waits { why, looked_at_micros: since_micros });
+                Some(awaited) => {
+                    self.done
+                        .events
+                        .insert(told.id, Pushed::Waits { awaited, looked_at_micros: since_micros });
                 }
                 None => applied.push(told),
             }
         }
-        self.store_events(since_micros, applied).await
+        let (applied, thin): (Vec<Told>, Vec<Told>) = applied.into_iter().partition(|told| told.is_v1);
+        self.read_thin(since_micros, thin, &mut read).await?;
+        let mut batch = read.take();
+        self.add_events(since_micros, applied, &mut batch);
+        self.done.rows += self.changes.store(batch).await?;
+        Ok(())
     }
 
-    /// Reads again what events name, an object once however many name it; gives what could not be read, and why.
-    async fn read_named(
-        &mut self,
-        since_micros: i64,
-        events: &[Told],
-    ) -> Result<BTreeMap<Subject, String>, SyncError> {
+    /// What events name and is to be read again, by table.
+    fn named(&self, events: &[Told]) -> BTreeMap<&'static str, (&'static Resource, Vec<String>)> {
         let subjects: BTreeSet<&Subject> = events.iter().flat_map(|told| &told.subjects).collect();
-        let mut by_table: BTreeMap<&str, (&'static Resource, Vec<String>)> = BTreeMap::new();
+        let mut by_table: BTreeMap<_, (&'static Resource, Vec<String>)> = BTreeMap::new();
         for subject in subjects {
             for resource in resources_of(subject) {
                 if let Course::Read(resource) = self.course(resource) {
@@ -168,38 +196,50 @@ impl<W: Warehouse> Passing<'_, W> {
                 }
             }
         }
-        let mut failed = BTreeMap::new();
-        for (resource, ids) in by_table.into_values() {
-            let object = resource.table.object;
-            let again = self.changes.reread_stale(resource, ids, since_micros).await?;
-            self.done.rows += again.rows;
-            let subject = |(id, error): (String, SyncError)| {
-                (Subject { object: object.to_owned(), id }, error.sentence())
-            };
-            failed.extend(again.failed.into_iter().map(subject));
-        }
-        Ok(failed)
+        by_table
     }
 
-    /// Why an event cannot be called applied yet.
-    fn obstacle(&self, told: &Told, failed: &BTreeMap<Subject, String>) -> Option<String> {
+    /// Reads objects again that the warehouse does not show as they are since, the tables side by side: Stripe's limits
+    /// are for each of them.
+    async fn read(
+        &mut self,
+        named: BTreeMap<&'static str, (&'static Resource, Vec<String>)>,
+        since_micros: i64,
+        read: &mut Reread,
+    ) -> Result<(), SyncError> {
+        let changes = &self.changes;
+        let mut asked = Vec::new();
+        for (resource, ids) in named.into_values() {
+            let stale = changes.warehouse.stale(changes.schema, resource.table, ids, since_micros).await?;
+            asked.push(changes.asked(resource, stale));
+        }
+        let mut asked = pin!(stream::iter(asked).flatten_unordered(TABLES));
+        let mut rows = 0;
+        while let Some(asked) = asked.next().await {
+            read.add(changes.fetch, asked).await?;
+            if read.is_full() {
+                rows += changes.store(read.take()).await?;
+            }
+        }
+        self.done.rows += rows;
+        Ok(())
+    }
+
+    /// What keeps an event from being called applied.
+    fn obstacle(&self, told: &Told, failed: &BTreeMap<Subject, String>) -> Option<Awaited> {
         told.subjects.iter().find_map(|subject| {
             if let Some(why) = failed.get(subject) {
-                return Some(why.clone());
+                return Some(Awaited::Object { why: why.clone() });
             }
             let waiting =
                 resources_of(subject).find(|resource| matches!(self.course(resource), Course::Wait))?;
-            Some(format!("the first copy of {} is not complete", waiting.table.name))
+            Some(Awaited::FirstCopy { table: waiting.table.name })
         })
     }
 
-    /// The events themselves, last: one that is stored is passed over by the feed (trap 30).
-    async fn store_events(&mut self, as_of_micros: i64, applied: Vec<Told>) -> Result<(), SyncError> {
-        let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else {
-            return Ok(());
-        };
-        let (applied, thin): (Vec<Told>, Vec<Told>) = applied.into_iter().partition(|told| told.is_v1);
-        self.read_thin(as_of_micros, thin).await?;
+    /// The events themselves, no earlier than what they name: one that is stored is passed over by the feed (trap 30).
+    fn add_events(&mut self, as_of_micros: i64, applied: Vec<Told>, batch: &mut Batch) {
+        let Some(events) = catalog::by_object("event").filter(|_| !applied.is_empty()) else { return };
         let mut decoder = Decoder::new(events);
         for told in applied {
             let outcome = if self.belongs_to_the_feed(events, &told) {
@@ -212,14 +252,16 @@ impl<W: Warehouse> Passing<'_, W> {
             };
             self.done.events.insert(told.id, outcome);
         }
-        let mut batch = Batch::of(self.changes.schema);
-        gathered::merge(&mut batch, events, decoder.finish());
-        self.done.rows += self.changes.warehouse.apply(batch).await?.rows;
-        Ok(())
+        gathered::merge(batch, events, decoder.finish());
     }
 
     /// Thin events show only a part of what Stripe keeps of them: they are read, unless that is left to the feed.
-    async fn read_thin(&mut self, since_micros: i64, thin: Vec<Told>) -> Result<(), SyncError> {
+    async fn read_thin(
+        &mut self,
+        since_micros: i64,
+        thin: Vec<Told>,
+        read: &mut Reread,
+    ) -> Result<(), SyncError> {
         let Some(events) = catalog::by_object("v2.core.event").filter(|_| !thin.is_empty()) else {
             return Ok(());
         };
@@ -228,12 +270,14 @@ impl<W: Warehouse> Passing<'_, W> {
             Course::Read(_) => thin.iter().filter(own).map(|told| told.id.clone()).collect(),
             Course::Wait | Course::Unavailable | Course::Nothing => Vec::new(),
         };
-        let again = self.changes.reread_stale(events, ids, since_micros).await?;
-        self.done.rows += again.rows;
-        let mut failed: BTreeMap<String, SyncError> = again.failed.into_iter().collect();
+        self.read(BTreeMap::from([(events.table.name, (events, ids))]), since_micros, read).await?;
+        let mut failed = failures(read);
         for Told { id, .. } in thin {
-            let outcome = match failed.remove(&id) {
-                Some(error) => Pushed::Waits { why: error.sentence(), looked_at_micros: since_micros },
+            let subject = Subject { object: events.table.object.to_owned(), id: id.clone() };
+            let outcome = match failed.remove(&subject) {
+                Some(why) => {
+                    Pushed::Waits { awaited: Awaited::Object { why }, looked_at_micros: since_micros }
+                }
                 None => Pushed::Applied,
             };
             self.done.events.insert(id, outcome);
@@ -259,6 +303,14 @@ impl<W: Warehouse> Passing<'_, W> {
             Some(TableState::Unavailable { .. }) => Course::Unavailable,
         }
     }
+}
+
+/// What could not be read, and why.
+fn failures(read: &mut Reread) -> BTreeMap<Subject, String> {
+    let subject = |(resource, id, error): (&Resource, String, SyncError)| {
+        (Subject { object: resource.table.object.to_owned(), id }, error.sentence())
+    };
+    std::mem::take(&mut read.failed).into_iter().map(subject).collect()
 }
 
 /// Where objects of this kind rest, events of API v1 themselves apart.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use store::MasterKey;
 use stripe_api::{KeyKind, Mode};
 
-pub use sections::{OauthScope, Security, Server, Stripe, Updates, Warehouse};
+pub use sections::{OauthScope, Security, Server, Stripe, Updates, Warehouse, Webhooks};
 
 /// Environment variables that configure: `TALLYHOUSE__SECTION__KEY`.
 const PREFIX: &str = "TALLYHOUSE__";
@@ -32,6 +32,8 @@ pub struct Config {
     pub server: Server,
     /// When tables are brought up to date.
     pub updates: Updates,
+    /// How much may wait of what Stripe pushes.
+    pub webhooks: Webhooks,
     /// What seals credentials.
     pub security: Security,
     /// Where Stripe lives and how it may be asked.
@@ -57,6 +59,7 @@ impl Default for Config {
             data_dir: PathBuf::from("tallyhouse-data"),
             server: Server::default(),
             updates: Updates::default(),
+            webhooks: Webhooks::default(),
             security: Security::default(),
             stripe: Stripe::default(),
             warehouse: Warehouse::default(),
@@ -196,6 +199,9 @@ impl Config {
         if requests_per_second == Some(0) || requests_per_second_per_endpoint == 0 || concurrent_requests == 0
         {
             bail!("stripe.requests_per_second, …_per_endpoint and concurrent_requests must be at least 1");
+        }
+        if self.webhooks.most_waiting == 0 || self.webhooks.most_waiting_mb == 0 {
+            bail!("webhooks.most_waiting and most_waiting_mb must be at least 1");
         }
         if self.warehouse.memory_limit_mb < 64 {
             bail!("warehouse.memory_limit_mb must be at least 64");

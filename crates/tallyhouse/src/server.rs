@@ -51,6 +51,10 @@ impl Server {
         // From now on no other command can open the warehouse, so they must be able to ask.
         let socket = socket(&config);
         let store = Arc::new(open_store(&config).await?);
+        if let Err(error) = store.make_shrinkable().await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "the store's file cannot give space back yet; the next start tries again");
+        }
         let listener = TcpListener::bind(listen).await.with_context(|| {
             format!("could not listen on {listen}; choose another address with server.listen")
         })?;
@@ -92,7 +96,7 @@ impl Server {
             stripe: self.config.stripe.clone(),
             clock: Arc::clone(&self.clock),
         })?;
-        let (inbox, writer) = inbox();
+        let (inbox, writer) = inbox(self.config.webhooks);
         let app = self.app(&updates, inbox)?;
         let beside = TaskTracker::new();
         let waking: Arc<dyn SyncControl> = Arc::new(updates.clone());

@@ -41,6 +41,8 @@ pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
     names_what_is_missing(new()).await;
     tells_old_states_from_new(new()).await;
     trap_11_children_of_a_deleted_parent_are_marked(new()).await;
+    what_is_gone_at_different_times_is_marked_each_with_its_own(new()).await;
+    of_two_sets_of_one_parent_in_a_batch_the_later_stays(new()).await;
     every_type_comes_back(new()).await;
     rejects_are_kept_once(new()).await;
 }
@@ -427,6 +429,54 @@ async fn trap_11_children_of_a_deleted_parent_are_marked(mut subject: impl Subje
     assert_eq!(warehouse.apply(batch(vec![(lines(), gone)])).await.unwrap().rows, 1);
     let rows = subject.dump(lines(), &["id", "_deleted"]).await;
     assert_eq!(rows, ["il_1|true", "il_2|false", "il_3|false"]);
+}
+
+async fn what_is_gone_at_different_times_is_marked_each_with_its_own(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let live = Change::Insert(some_customers(&[("cus_1", 5, 2), ("cus_2", 6, 8), ("cus_3", 7, 2)]));
+    let of_two = Change::Insert(some_lines(&[("il_1", "in_1", 2), ("il_2", "in_2", 8), ("il_3", "in_2", 2)]));
+    warehouse.apply(batch(vec![(customers(), live), (lines(), of_two)])).await.unwrap();
+    let gone =
+        |id: &str, as_of_micros| (customers(), Change::MarkDeleted { ids: owned(&[id]), as_of_micros });
+    let left = |id: &str, as_of_micros| {
+        (lines(), Change::MarkChildrenDeleted { parents: owned(&[id]), as_of_micros })
+    };
+    let all = vec![
+        gone("cus_1", 3),
+        left("in_1", 3),
+        gone("cus_2", 7),
+        gone("cus_3", 9),
+        left("in_2", 7),
+        gone("cus_new", 4),
+        gone("cus_new", 6),
+    ];
+    warehouse.apply(batch(all)).await.unwrap();
+    let rows = subject.dump(customers(), &["id", "_deleted", "_as_of"]).await;
+    let at = |micros: u8| format!("1970-01-01T00:00:00.00000{micros}");
+    let told = [("cus_1", true, 3), ("cus_2", false, 8), ("cus_3", true, 9), ("cus_new", true, 6)];
+    assert_eq!(rows, told.map(|(id, gone, as_of)| format!("{id}|{gone}|{}", at(as_of))));
+    let rows = subject.dump(lines(), &["id", "_deleted", "_as_of"]).await;
+    let told = [("il_1", true, 3), ("il_2", false, 8), ("il_3", true, 7)];
+    assert_eq!(rows, told.map(|(id, gone, as_of)| format!("{id}|{gone}|{}", at(as_of))));
+}
+
+async fn of_two_sets_of_one_parent_in_a_batch_the_later_stays(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    warehouse.apply(sets(1, &["in_1", "in_2"], &[("il_0", "in_1", 1), ("il_9", "in_2", 1)])).await.unwrap();
+    let set = |parents: &[&str], children: &[(&str, &str, i64)]| {
+        (lines(), Change::ReplaceChildren { parents: owned(parents), rows: some_lines(children) })
+    };
+    let all = vec![
+        set(&["in_1"], &[("il_1", "in_1", 5), ("il_2", "in_1", 5)]),
+        // A row of another parent is not stored, whatever the others say of that one.
+        set(&["in_3"], &[("il_6", "in_3", 5), ("il_7", "in_2", 5)]),
+        set(&["in_1"], &[("il_2", "in_1", 6)]),
+        set(&["in_2"], &[("il_8", "in_2", 5)]),
+        set(&["in_4"], &[]),
+    ];
+    warehouse.apply(batch(all)).await.unwrap();
+    let rows = subject.dump(lines(), &["id", "_parent"]).await;
+    assert_eq!(rows, ["il_2|in_1", "il_6|in_3", "il_8|in_2"]);
 }
 
 async fn every_type_comes_back(mut subject: impl Subject) {

@@ -289,11 +289,12 @@ impl State {
         parents: &[String],
         children: &RecordBatch,
     ) -> Result<u64, WarehouseError> {
-        let ages = rows::set_ages(&batch.writes, table, children)?;
+        let of_parents = rows::parent_ages(&batch.writes, table)?;
+        let ages = rows::set_ages(&of_parents, table, children, parents)?;
         let mut replaced = BTreeSet::new();
         for parent in parents {
             let stored = self.stored_age(&batch.schema, table, parent)?;
-            if ages.get(parent).zip(stored).is_none_or(|(age, stored)| *age >= stored) {
+            if ages.get(parent.as_str()).zip(stored).is_none_or(|(age, stored)| *age >= stored) {
                 replaced.insert(parent.clone());
             }
         }

@@ -76,29 +76,41 @@ pub(crate) fn shape(table: &Table, column: &str) -> WarehouseError {
     WarehouseError::Shape { table: table.name.to_owned(), column: column.to_owned() }
 }
 
-/// How old the set of each parent is: as its row in the batch, else as the newest of its children in `rows`.
-/// Parents without either are not in the answer.
-pub(crate) fn set_ages(
-    writes: &[Write],
+/// How old the rows are that a batch brings for the parents of `child`.
+pub(crate) fn parent_ages<'a>(
+    writes: &'a [Write],
     child: &Table,
-    rows: &RecordBatch,
-) -> Result<HashMap<String, i64>, WarehouseError> {
+) -> Result<HashMap<&'a str, i64>, WarehouseError> {
     let mut ages = HashMap::new();
-    newest(&mut ages, texts(child, rows, PARENT)?, as_of(child, rows)?);
-    if let Some(parent) = parent_table(child) {
-        let mut of_parents = HashMap::new();
-        for rows in rows_of(writes, parent) {
-            newest(&mut of_parents, texts(parent, rows, ID)?, as_of(parent, rows)?);
-        }
-        ages.extend(of_parents);
+    let Some(parent) = parent_table(child) else { return Ok(ages) };
+    for rows in rows_of(writes, parent) {
+        newest(&mut ages, texts(parent, rows, ID)?, as_of(parent, rows)?);
     }
     Ok(ages)
 }
 
-fn newest(ages: &mut HashMap<String, i64>, ids: &StringArray, times: &TimestampMicrosecondArray) {
+/// How old the set of each parent that `rows` name is: as its row in the batch, by [`parent_ages`], else as the newest of
+/// its children in `rows`. Of parents without children in `rows` it is what [`parent_ages`] says.
+pub(crate) fn set_ages<'a>(
+    of_parents: &HashMap<&'a str, i64>,
+    child: &Table,
+    rows: &'a RecordBatch,
+    parents: &'a [String],
+) -> Result<HashMap<&'a str, i64>, WarehouseError> {
+    let mut ages = HashMap::new();
+    newest(&mut ages, texts(child, rows, PARENT)?, as_of(child, rows)?);
+    for parent in parents {
+        if let Some(age) = of_parents.get(parent.as_str()) {
+            ages.insert(parent.as_str(), *age);
+        }
+    }
+    Ok(ages)
+}
+
+fn newest<'a>(ages: &mut HashMap<&'a str, i64>, ids: &'a StringArray, times: &TimestampMicrosecondArray) {
     for (id, time) in ids.iter().zip(times.iter()) {
         if let (Some(id), Some(time)) = (id, time) {
-            let age = ages.entry(id.to_owned()).or_insert(time);
+            let age = ages.entry(id).or_insert(time);
             *age = time.max(*age);
         }
     }

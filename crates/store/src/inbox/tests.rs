@@ -24,7 +24,17 @@ async fn due(store: &Store, id: &str, second: i64) -> Vec<String> {
 
 fn later(event: &str, second: i64, why: &str) -> Postponed {
     let (event_id, why) = (event.to_owned(), why.to_owned());
-    Postponed { event_id, due_at: Some(at(second)), looked_at_micros: Some(7), why }
+    Postponed { event_id, due_at: Some(at(second)), looked_at_micros: Some(7), why, awaits_copy_of: None }
+}
+
+async fn postpone(store: &Store, id: &str, postponed: &[Postponed]) {
+    let settled = Settled { postponed: postponed.to_vec(), ..Settled::default() };
+    store.settle_deliveries(id, &settled, at(0)).await.unwrap();
+}
+
+async fn finish(store: &Store, id: &str, applied: &[String]) {
+    let settled = Settled { applied: applied.to_vec(), ..Settled::default() };
+    store.settle_deliveries(id, &settled, at(0)).await.unwrap();
 }
 
 #[tokio::test]
@@ -42,7 +52,7 @@ async fn trap_15_a_repeated_delivery_is_kept_once_until_it_is_done() {
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.received, inbox.last_received_at), (6, Some(at(3))));
     assert_eq!((inbox.waiting, inbox.oldest_at), (2, Some(at(1))));
-    store.finish_deliveries(&id, &["evt_1".to_owned(), "evt_2".to_owned()]).await.unwrap();
+    finish(&store, &id, &["evt_1".to_owned(), "evt_2".to_owned()]).await;
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.waiting, inbox.received), (0, 6));
 }
@@ -65,17 +75,19 @@ async fn what_is_postponed_comes_again_later_or_when_it_is_hastened() {
     let (store, id) = with_shop().await;
     store.keep_deliveries(&[delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 1)]).await.unwrap();
     let mut again = later("evt_1", 9, "its table is copied");
-    store.postpone_deliveries(&id, &[again.clone()]).await.unwrap();
+    postpone(&store, &id, &[again.clone()]).await;
     assert_eq!(due(&store, &id, 5).await, ["evt_2"]);
     assert_eq!(due(&store, &id, 9).await, ["evt_2", "evt_1"]);
-    store.hasten_deliveries(&id, "it can", at(6)).await.unwrap();
-    assert_eq!(due(&store, &id, 6).await, ["evt_2"], "it waits for something else");
-    store.hasten_deliveries(&id, "its table", at(6)).await.unwrap();
+    store.hasten_deliveries(&id, at(6)).await.unwrap();
+    assert_eq!(due(&store, &id, 6).await, ["evt_2"], "whatever its words say, it waits for no first copy");
+    let copied = Postponed { awaits_copy_of: Some("customers".to_owned()), ..again.clone() };
+    postpone(&store, &id, &[copied]).await;
+    store.hasten_deliveries(&id, at(6)).await.unwrap();
     assert_eq!(due(&store, &id, 6).await, ["evt_2", "evt_1"]);
     again.looked_at_micros = Some(8);
-    store.postpone_deliveries(&id, &[again]).await.unwrap();
+    postpone(&store, &id, &[again]).await;
     let waiting = store.due_deliveries(&id, 10, at(9)).await.unwrap().remove(1);
-    assert_eq!((waiting.tries, waiting.looked_at_micros), (2, Some(7)), "the first look is what counts");
+    assert_eq!((waiting.tries, waiting.looked_at_micros), (3, Some(7)), "the first look is what counts");
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.waiting, inbox.reasons), (2, vec![("its table is copied".to_owned(), 1)]));
     let due = store.connections_with_deliveries(at(1)).await.unwrap();
@@ -88,8 +100,8 @@ async fn what_cannot_be_understood_stays_to_be_shown() {
     let (store, id) = with_shop().await;
     store.keep_deliveries(&[delivery(&id, "evt_1", 1)]).await.unwrap();
     let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
-    store.postpone_deliveries(&id, &[never]).await.unwrap();
-    store.hasten_deliveries(&id, "", at(9)).await.unwrap();
+    postpone(&store, &id, &[never]).await;
+    store.hasten_deliveries(&id, at(9)).await.unwrap();
     assert_eq!(due(&store, &id, 9).await, [""; 0]);
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!(inbox.rejected, [("evt_1".to_owned(), at(1), "it is no event".to_owned())]);
@@ -101,12 +113,41 @@ async fn what_is_handed_over_leaves_the_inbox_and_is_counted_with_why() {
     let (store, id) = with_shop().await;
     let three = ["evt_1", "evt_2", "evt_3"].map(|event| delivery(&id, event, 1));
     store.keep_deliveries(&three).await.unwrap();
-    store.hand_over_deliveries(&id, &[later("evt_1", 9, "no")], at(2)).await.unwrap();
-    store.hand_over_deliveries(&id, &[later("evt_2", 9, "never")], at(3)).await.unwrap();
-    store.hand_over_deliveries(&id, &[], at(4)).await.unwrap();
+    let left = |event, why| Settled { handed_over: vec![later(event, 9, why)], ..Settled::default() };
+    store.settle_deliveries(&id, &left("evt_1", "no"), at(2)).await.unwrap();
+    store.settle_deliveries(&id, &left("evt_2", "never"), at(3)).await.unwrap();
+    store.settle_deliveries(&id, &Settled::default(), at(4)).await.unwrap();
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.handed_over, inbox.last_handed_over), (2, Some((at(3), "never".to_owned()))));
     assert_eq!(due(&store, &id, 9).await, ["evt_3"]);
+}
+
+#[tokio::test]
+async fn the_level_is_of_one_connection_and_counts_all_that_is_kept() {
+    let (store, id) = with_shop().await;
+    assert_eq!(store.inbox_level(&id).await.unwrap(), Level::default());
+    let twice = [delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 1), delivery(&id, "evt_2", 1)];
+    store.keep_deliveries(&twice).await.unwrap();
+    let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
+    postpone(&store, &id, &[never]).await;
+    let bytes = 2 * u64::try_from(twice[0].body.len()).unwrap();
+    assert_eq!(store.inbox_level(&id).await.unwrap(), Level { events: 2, bytes });
+    assert_eq!(store.inbox_level("con_other").await.unwrap(), Level::default());
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_leaves_in_the_end_and_what_waits_does_not() {
+    let (store, id) = with_shop().await;
+    let three = [delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 5), delivery(&id, "evt_3", 1)];
+    store.keep_deliveries(&three).await.unwrap();
+    let never =
+        ["evt_1", "evt_2"].map(|event| Postponed { due_at: None, ..later(event, 0, "it is no event") });
+    postpone(&store, &id, &never).await;
+    assert!(store.forget_rejected_deliveries(at(1)).await.unwrap().is_empty());
+    assert_eq!(store.forget_rejected_deliveries(at(5)).await.unwrap(), BTreeMap::from([(id.clone(), 1)]));
+    let left = store.inbox(&id).await.unwrap();
+    assert_eq!((left.waiting, left.rejected.len()), (1, 1));
+    assert_eq!(left.rejected[0].0, "evt_2");
 }
 
 #[tokio::test]

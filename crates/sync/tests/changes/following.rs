@@ -1,11 +1,15 @@
 //! New, changed and deleted objects, event by event.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use stripe_sim::{Fault, FaultScript};
+use sync::TableState;
 use tokio_util::sync::CancellationToken;
 
-use crate::small::{
-    BEGAN, Small, connected, copied, customer, subscription, with_items, with_newer_subscription,
+use crate::{
+    small::{BEGAN, Small, connected, copied, customer, subscription, with_items, with_newer_subscription},
+    support,
 };
 
 #[tokio::test]
@@ -90,4 +94,36 @@ async fn trap_12_a_child_list_that_stays_cut_doubles_no_child() {
         copied.engine.run(&CancellationToken::new()).await.unwrap();
     }
     assert_eq!(copied.items_stored(), 25);
+}
+
+#[tokio::test]
+async fn trap_13_what_stripe_does_not_let_a_key_expand_is_said_until_it_does_and_then_all_is_read_again() {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    let copied = copied(world).await;
+    let stored =
+        async || warehouse::Warehouse::checkpoints(&*copied.warehouse, &support::schema()).await.unwrap();
+    let turn = async || {
+        let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
+        let customers = report.tables.into_iter().find(|table| table.table == "customers").unwrap();
+        (customers.trouble.map(|trouble| trouble.sentence()), customers.outcome.unwrap())
+    };
+    // What is refused is the expansion: without it the list is shown.
+    copied.sim.set_faults(FaultScript::new().nth("/v1/customers", 1, Fault::status(403)));
+    let said = turn().await.0.unwrap();
+    let words = "Stripe does not let this key expand sources, tax_ids: the sources, tax_ids of customers are not copied";
+    assert!(said.starts_with(words), "{said}");
+    let missing = sync::missing_parts(&stored().await);
+    assert_eq!(missing["customers"], said, "whoever shows the table can say it too");
+    copied.sim.set_faults(FaultScript::new());
+    let (said, state) = turn().await;
+    assert_eq!(said, None);
+    assert!(sync::missing_parts(&stored().await).is_empty());
+    let walked = |state| {
+        let TableState::Live { walks, .. } = state else { panic!("{state:?}") };
+        walks.whole_micros
+    };
+    let before = walked(state);
+    copied.world.age.fetch_add(10, Ordering::Relaxed);
+    assert!(walked(turn().await.1) > before, "nothing else tells which rows lack something");
 }

@@ -261,9 +261,8 @@ async fn a_stop_is_heard_within_the_pause_before_a_retry() {
         }
         stop.cancel();
     };
-    // Only so that the test ends if the stop is not heard.
-    let both = async { tokio::join!(copied.engine.run(&stop), refused).0 };
-    let ended = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    // A stop that is not heard is waited for as long as the pause is, an hour.
+    let (ended, ()) = tokio::join!(copied.engine.run(&stop), refused);
     assert!(matches!(ended, Err(SyncError::Stopped)), "{ended:?}");
 }
 

@@ -4,17 +4,18 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arrow_array::cast::AsArray;
+use catalog::Table;
 use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
-use sync::{Pass, Pushed, PushedEvent};
+use sync::{Engine, Pass, Pushed, PushedEvent};
 use tokio_util::sync::CancellationToken;
-use warehouse::Memory;
+use warehouse::{Applied, Batch, Checkpoint, Ids, Memory, SchemaName, Warehouse, WarehouseError};
 
 use crate::{
     small::{
@@ -39,7 +40,7 @@ fn raw(id: &str, body: &str) -> PushedEvent {
 
 fn waits(pass: &Pass, id: &str) -> (String, i64) {
     match &pass.events[id] {
-        Pushed::Waits { why, looked_at_micros } => (why.clone(), *looked_at_micros),
+        Pushed::Waits { awaited, looked_at_micros } => (awaited.to_string(), *looked_at_micros),
         other @ (Pushed::Applied | Pushed::Odd { .. }) => panic!("{id}: {other:?}"),
     }
 }
@@ -163,6 +164,132 @@ async fn one_object_that_cannot_be_understood_holds_up_no_other() {
     assert_eq!(pass.events["evt_0"], Pushed::Applied);
     assert_eq!(copied.table("customer")["cus_0"].0["name"], "after");
     waits(&pass, "evt_100000");
+}
+
+/// A subscription of twelve items, of which its own list shows ten.
+fn long_subscription(world: &Small, id: &str) -> Value {
+    let item = |n: i64| json!({ "id": format!("si_{id}_{n}"), "object": "subscription_item", "created": BEGAN, "subscription": id });
+    let data: Vec<Value> = (0..12).map(item).collect();
+    data.iter().for_each(|item| world.put(item.clone()));
+    let list = json!({ "object": "list", "data": data, "has_more": false, "url": "/v1/subscription_items" });
+    let subscription =
+        json!({ "id": id, "object": "subscription", "created": BEGAN, "status": "active", "items": list });
+    world.put(subscription.clone());
+    subscription
+}
+
+#[tokio::test]
+async fn trap_12_an_object_whose_nested_list_cannot_be_read_is_owed_and_no_other_is_read_twice() {
+    let world = Small::default();
+    with_newer_subscription(&world);
+    let copied = copied(world).await;
+    let ids = ["sub_a", "sub_b", "sub_c"];
+    let events: Vec<_> = (1..)
+        .zip(ids)
+        .map(|(n, id)| told(n, "customer.subscription.updated", &long_subscription(&copied.world, id)))
+        .collect();
+    // The rest of one list comes; the second is asked for three times in vain; then the third one's.
+    let list = "/v1/subscription_items";
+    copied.sim.set_faults(FaultScript::new().between(list, 2, 4, Fault::status(500)));
+    let pass = copied.push(events).await;
+    let applied = pass.events.values().filter(|what| **what == Pushed::Applied).count();
+    assert_eq!((applied, copied.asked(list)), (2, 5), "{pass:?}");
+    let stored = copied.table("subscription");
+    assert_eq!((stored.len(), copied.items().len()), (3, 24), "nothing of the half is stored: {stored:?}");
+    assert_eq!(copied.table("event").len(), 2);
+}
+
+/// Counts transactions.
+struct Counting {
+    memory: Memory,
+    transactions: AtomicUsize,
+}
+
+impl Warehouse for Counting {
+    async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
+        self.memory.prepare(schema, tables).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.memory.apply(batch).await
+    }
+
+    async fn checkpoints(&self, schema: &SchemaName) -> Result<Vec<Checkpoint>, WarehouseError> {
+        self.memory.checkpoints(schema).await
+    }
+
+    async fn dangling(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        column: &str,
+        target: &'static Table,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.memory.dangling(schema, table, column, target).await
+    }
+
+    async fn stale(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        ids: Vec<String>,
+        since_micros: i64,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.memory.stale(schema, table, ids, since_micros).await
+    }
+
+    async fn ids(
+        &self,
+        schema: &SchemaName,
+        table: &'static Table,
+        asked: Ids,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.memory.ids(schema, table, asked).await
+    }
+
+    async fn newest(
+        &self,
+        schema: &SchemaName,
+        tables: Vec<&'static Table>,
+    ) -> Result<Option<i64>, WarehouseError> {
+        self.memory.newest(schema, tables).await
+    }
+
+    async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
+        self.memory.seal(schema, table).await
+    }
+
+    async fn count(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
+        self.memory.count(schema, table).await
+    }
+}
+
+#[tokio::test]
+async fn a_pass_waits_for_the_disk_once_however_many_objects_of_however_many_tables_it_brings() {
+    let copied = of_three().await;
+    let Engine { stripe, schema, progress, options, warehouse } = copied.engine;
+    drop(warehouse);
+    let memory = Arc::into_inner(copied.warehouse).unwrap();
+    let warehouse = Arc::new(Counting { memory, transactions: AtomicUsize::new(0) });
+    let engine = Engine { stripe, warehouse: Arc::clone(&warehouse), schema, progress, options };
+    let charge = json!({ "id": "ch_1", "object": "charge", "created": BEGAN });
+    copied.world.put(charge.clone());
+    copied.world.delete("customer", "cus_0");
+    let updated = (1..200).map(|number| {
+        copied.world.put(customer(number, "after"));
+        told(number, "customer.updated", &customer(number, ""))
+    });
+    let mut events: Vec<_> = updated.collect();
+    events.push(told(300, "customer.deleted", &customer(0, "")));
+    events.push(told(301, "charge.updated", &charge));
+    let pass = engine.apply_pushed(events, &CancellationToken::new()).await.unwrap();
+    assert!(pass.events.values().all(|what| *what == Pushed::Applied), "{pass:?}");
+    assert_eq!(warehouse.transactions.load(Ordering::Relaxed), 1);
+    for (object, rows) in [("customer", 202), ("charge", 1), ("event", 201)] {
+        let table = catalog::by_object(object).unwrap().table;
+        assert_eq!(warehouse.memory.rows(&support::schema(), table).num_rows(), rows, "{object}");
+    }
 }
 
 #[tokio::test]

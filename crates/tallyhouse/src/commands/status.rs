@@ -67,5 +67,6 @@ fn line(standing: &Standing) -> String {
         Some(TableState::Live { .. }) => "live".to_owned(),
         Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),
     };
-    format!("{:32} {:>10} rows  {state}", standing.table, standing.rows)
+    let missing = standing.missing.as_ref().map(|missing| format!("; {missing}")).unwrap_or_default();
+    format!("{:32} {:>10} rows  {state}{missing}", standing.table, standing.rows)
 }

@@ -28,6 +28,17 @@ pub struct Updates {
     pub every_minutes: u32,
 }
 
+/// How much may wait of what Stripe pushes, for each connection. Beyond that webhooks are answered with 503, and Stripe
+/// sends them again for three days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Events.
+    pub most_waiting: u64,
+    /// Megabytes of their bodies.
+    pub most_waiting_mb: u64,
+}
+
 /// What seals credentials.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,6 +134,12 @@ impl Default for Server {
 impl Default for Updates {
     fn default() -> Self {
         Self { every_minutes: 15 }
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self { most_waiting: 200_000, most_waiting_mb: 1_024 }
     }
 }
 

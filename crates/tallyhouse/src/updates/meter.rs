@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn a_table_that_was_live_keeps_its_count_until_the_end() {
         let state = Some(TableState::Live { frontier: None, walks: sync::Walks::default() });
-        let before = Standing { table: "charges".to_owned(), rows: 70, last_data_at: None, state };
+        let before =
+            Standing { table: "charges".to_owned(), rows: 70, last_data_at: None, state, missing: None };
         let view = Meter::new(&[before], at(0)).view(&copying(5, 1000), at(1));
         let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
         assert_eq!((charges.rows, charges.state), (70, TableStanding::Live));

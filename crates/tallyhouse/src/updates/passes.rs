@@ -8,25 +8,28 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use store::{Connection, Postponed, Status, Waiting};
-use sync::{Pass, Pushed, PushedEvent, SyncError, TableState};
+use store::{Connection, Postponed, Settled, Status, Waiting};
+use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
 
-use super::{Inner, Updates};
+use super::{Inner, Parts, Updates};
 
 /// How long the rest of a burst is waited for: what names one object is read once then.
 const BURST: Duration = Duration::from_millis(100);
-/// Events of one pass.
-const EVENTS: u32 = 500;
+/// Events of one pass: each pass waits for the disk twice, however many they are.
+const EVENTS: u32 = 1_000;
 /// How often is looked for events that are due again, or that were left by a process that died.
 const LOOK: Duration = Duration::from_secs(5);
 /// The longest that an event waits before it is looked at again: what failed so often costs next to no requests then.
 const LONGEST: TimeDelta = TimeDelta::hours(6);
 /// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
 const TRIED: TimeDelta = TimeDelta::days(3);
-/// How [`Pushed::Waits`] begins for an event of a table whose first copy is not complete.
-const AWAITS_COPY: &str = "the first copy of ";
+
+/// Looks between two of the inbox's housekeeping, a minute: it waits for the disk too.
+const TIDY: u64 = 12;
+/// How long an event is kept that cannot be understood, to be looked at: as long as Stripe keeps it.
+const REJECTED_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// A connection whose events are worked on.
 pub(super) struct Passing {
@@ -74,10 +77,13 @@ impl Updates {
     /// Looks for events that are due, until `stop`.
     pub async fn keep_following(&self, stop: CancellationToken) {
         let Inner { parts, .. } = &*self.inner;
-        loop {
+        for look in 1_u64.. {
             match parts.store.connections_with_deliveries(parts.clock.now()).await {
                 Ok(due) => due.iter().for_each(|(id, name)| self.wake_up(id, name)),
                 Err(error) => tracing::error!(%error, "could not look for webhooks that are due"),
+            }
+            if look % TIDY == 0 {
+                parts.tidy().await;
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -89,9 +95,7 @@ impl Updates {
     /// A cycle ended: what waited for it may go on.
     pub(super) async fn look_again(&self, connection: &Connection) {
         let Inner { parts, .. } = &*self.inner;
-        if let Err(error) =
-            parts.store.hasten_deliveries(&connection.id, AWAITS_COPY, parts.clock.now()).await
-        {
+        if let Err(error) = parts.store.hasten_deliveries(&connection.id, parts.clock.now()).await {
             tracing::warn!(connection = connection.name, %error, "could not look at webhooks again");
         }
         self.wake_up(&connection.id, &connection.name);
@@ -105,6 +109,28 @@ impl Updates {
         });
         if let Some(over) = found {
             over.cancelled().await;
+        }
+    }
+}
+
+impl Parts {
+    /// Keeps the inbox small: what can never be applied leaves it in the end, and what is not used any more of its file
+    /// goes back to the disk.
+    async fn tidy(&self) {
+        match self.store.forget_rejected_deliveries(self.clock.now() - REJECTED_KEPT).await {
+            Ok(gone) => {
+                for (connection_id, count) in gone {
+                    tracing::warn!(
+                        connection_id,
+                        count,
+                        "webhooks that could not be understood were kept for 30 days and are gone now"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(%error, "could not look for webhooks that were kept long enough"),
+        }
+        if let Err(error) = self.store.give_space_back().await {
+            tracing::warn!(%error, "could not give space of the inbox back to the disk");
         }
     }
 }
@@ -196,29 +222,29 @@ impl Inner {
             due_at: Some(now + pause(*tries)),
             looked_at_micros: None,
             why: why.clone(),
+            awaits_copy_of: None,
         };
-        let postponed: Vec<Postponed> = due.iter().map(later).collect();
-        Ok(self.parts.store.postpone_deliveries(connection_id, &postponed).await?)
+        let settled = Settled { postponed: due.iter().map(later).collect(), ..Settled::default() };
+        Ok(self.parts.store.settle_deliveries(connection_id, &settled, now).await?)
     }
 
     /// Only now that they are in the warehouse do events leave the inbox, or now that updates are to see to them.
     async fn settle(&self, connection: &Connection, due: &[Waiting], pass: Pass) -> anyhow::Result<()> {
-        let (store, id, now) = (&self.parts.store, &connection.id, self.parts.clock.now());
-        let rows = pass.rows;
-        let Settled { applied, mut postponed, mut overdue } = Settled::of(id, due, pass, now);
-        if !overdue.is_empty() && !self.feed_is_read(connection).await? {
-            postponed.append(&mut overdue);
+        let (id, now, rows) = (&connection.id, self.parts.clock.now(), pass.rows);
+        let mut settled = settled(id, due, pass, now);
+        if !settled.handed_over.is_empty() && !self.feed_is_read(connection).await? {
+            settled.postponed.append(&mut settled.handed_over);
         }
-        if rows > 0 {
-            store.mark_data(id, now).await?;
-        }
-        for Postponed { event_id, why, .. } in &overdue {
+        for Postponed { event_id, why, .. } in &settled.handed_over {
             tracing::warn!(connection = connection.name, event_id, why, "a webhook is left to updates");
         }
-        store.postpone_deliveries(id, &postponed).await?;
-        store.hand_over_deliveries(id, &overdue, now).await?;
-        store.finish_deliveries(id, &applied).await?;
-        tracing::debug!(connection = connection.name, events = applied.len(), rows, "applied webhooks");
+        self.parts.store.settle_deliveries(id, &settled, now).await?;
+        tracing::debug!(
+            connection = connection.name,
+            events = settled.applied.len(),
+            rows,
+            "applied webhooks"
+        );
         Ok(())
     }
 
@@ -234,56 +260,58 @@ impl Inner {
     }
 }
 
-/// What becomes of each event of a pass.
-#[derive(Debug, Default)]
-struct Settled {
-    applied: Vec<String>,
-    postponed: Vec<Postponed>,
-    /// Tried for so long that updates, which keep their own account of what is owed, may as well see to them.
-    overdue: Vec<Postponed>,
-}
-
-impl Settled {
-    fn of(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Self {
-        let mut settled = Self::default();
-        for waiting in due {
-            let event_id = waiting.event_id.clone();
-            match pass.events.remove(&event_id) {
-                Some(Pushed::Applied) => settled.applied.push(event_id),
-                Some(Pushed::Waits { why, looked_at_micros }) => {
-                    let is_overdue = is_overdue(waiting, &why, now);
-                    let due_at = Some(now + pause(waiting.tries));
-                    let later = Postponed { event_id, due_at, looked_at_micros: Some(looked_at_micros), why };
-                    if is_overdue { settled.overdue.push(later) } else { settled.postponed.push(later) }
+/// What becomes of each event of a pass. Those that were tried for long enough are handed over: updates keep their own
+/// account of what is owed, and may as well see to them.
+fn settled(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Settled {
+    let mut settled = Settled { wrote: pass.rows > 0, ..Settled::default() };
+    for waiting in due {
+        let event_id = waiting.event_id.clone();
+        match pass.events.remove(&event_id) {
+            Some(Pushed::Applied) => settled.applied.push(event_id),
+            Some(Pushed::Waits { awaited, looked_at_micros }) => {
+                let later = Postponed {
+                    event_id,
+                    due_at: Some(now + pause(waiting.tries)),
+                    looked_at_micros: Some(looked_at_micros),
+                    why: awaited.to_string(),
+                    awaits_copy_of: copied_table(&awaited).map(str::to_owned),
+                };
+                match is_overdue(waiting, &awaited, now) {
+                    true => settled.handed_over.push(later),
+                    false => settled.postponed.push(later),
                 }
-                Some(Pushed::Odd { why }) => {
-                    let why = without_values(&why);
-                    tracing::warn!(
-                        connection_id,
-                        event_id,
-                        why,
-                        "a webhook cannot be understood; it is kept"
-                    );
-                    settled.postponed.push(Postponed { event_id, due_at: None, looked_at_micros: None, why });
-                }
-                // Said nothing of: it stays due.
-                None => {}
             }
+            Some(Pushed::Odd { why }) => {
+                let why = without_values(&why);
+                tracing::warn!(connection_id, event_id, why, "a webhook cannot be understood; it is kept");
+                let (due_at, looked_at_micros, awaits_copy_of) = (None, None, None);
+                settled.postponed.push(Postponed { event_id, due_at, looked_at_micros, why, awaits_copy_of });
+            }
+            // Said nothing of: it stays due.
+            None => {}
         }
-        settled
     }
+    settled
 }
 
 /// Whether an event was tried for long enough and updates hear of it too: of thin events they do not. A first copy may
 /// take as long as it likes.
-fn is_overdue(waiting: &Waiting, why: &str, now: DateTime<Utc>) -> bool {
+fn is_overdue(waiting: &Waiting, awaited: &Awaited, now: DateTime<Utc>) -> bool {
     #[derive(Deserialize)]
     struct Event {
         object: String,
     }
     let is_v1 =
         || serde_json::from_slice::<Event>(&waiting.body).is_ok_and(|Event { object }| object == "event");
-    now - waiting.received_at > TRIED && !why.starts_with(AWAITS_COPY) && is_v1()
+    now - waiting.received_at > TRIED && copied_table(awaited).is_none() && is_v1()
+}
+
+/// The table whose first copy is waited for, if that is it.
+fn copied_table(awaited: &Awaited) -> Option<&'static str> {
+    match awaited {
+        Awaited::FirstCopy { table } => Some(table),
+        Awaited::Object { .. } => None,
+    }
 }
 
 /// What a parser says, without what it quotes: that is of somebody's payload, and no log's nor page's business.

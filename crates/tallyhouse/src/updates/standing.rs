@@ -19,6 +19,8 @@ pub struct Standing {
     pub last_data_at: Option<DateTime<Utc>>,
     /// Where it is in its life; none before the first page.
     pub state: Option<TableState>,
+    /// What is missing of it since Stripe does not show it to the key, in a sentence.
+    pub missing: Option<String>,
 }
 
 /// Tables counted by one query: each takes some of the little memory that DuckDB has.
@@ -35,7 +37,9 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     if held.is_empty() {
         return Ok(Vec::new());
     }
-    let mut states = sync::table_states(checkpoints(reader, &schema).await?)?;
+    let checkpoints = checkpoints(reader, &schema).await?;
+    let mut missing = sync::missing_parts(&checkpoints);
+    let mut states = sync::table_states(checkpoints)?;
     let mut rows = Vec::new();
     for some in held.chunks(TOGETHER) {
         let counted = reader.query(&counting(&schema, some), Vec::new()).await;
@@ -44,8 +48,9 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     let standing = |row: Vec<Value>| {
         let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
         let last_data_at = if let Value::Timestamp(at) = newest { Some(at.and_utc()) } else { None };
-        let state = states.remove(table.as_str());
-        Some(Standing { table: table.clone(), rows: u64::try_from(*rows).unwrap_or(0), last_data_at, state })
+        let (state, missing) = (states.remove(table.as_str()), missing.remove(table.as_str()));
+        let (table, rows) = (table.clone(), u64::try_from(*rows).unwrap_or(0));
+        Some(Standing { table, rows, last_data_at, state, missing })
     };
     Ok(rows.into_iter().filter_map(standing).collect())
 }
@@ -63,9 +68,9 @@ async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<&'stat
     Ok(ours.filter(|name| there.contains(name)).collect())
 }
 
-/// What the checkpoints say of tables and of rounds. Those of slices are left out: there can be thousands.
+/// What the checkpoints say of tables, of rounds, and of what Stripe does not show. Those of slices are left out: there can be thousands.
 async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Checkpoint>> {
-    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND (key LIKE 'table/%' OR key LIKE 'round/%')";
+    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND (key LIKE 'table/%' OR key LIKE 'round/%' OR key LIKE 'unexpanded/%')";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
     let rows = found.context("could not read the checkpoints")?.rows;
     let checkpoint = |row: Vec<Value>| {

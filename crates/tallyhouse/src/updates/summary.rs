@@ -49,7 +49,7 @@ pub struct TableSummary {
     pub rows: u64,
     /// What kept it from going on.
     pub note: Option<String>,
-    /// It should have gone on; an unavailable table has a note only.
+    /// It should have gone on; an unavailable table, or one of which Stripe does not show all, has a note only.
     pub failed: bool,
 }
 
@@ -150,7 +150,9 @@ impl TableSummary {
             (None, Ok(TableState::Unavailable { why })) => Some(format!("unavailable: {why}")),
             (None, _) => None,
         };
-        Self { table: report.table.to_owned(), rows: report.rows, note, failed: report.error().is_some() }
+        // What a key may not be shown is said, and no failure: nothing that is tried again would mend it.
+        let failed = report.error().is_some_and(|error| !error.is_unexpanded());
+        Self { table: report.table.to_owned(), rows: report.rows, note, failed }
     }
 
     /// "1204 rows", or why not.
@@ -159,6 +161,7 @@ impl TableSummary {
         let rows = || format!("{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" });
         match &self.note {
             Some(note) if self.failed => format!("failed: {note}"),
+            Some(note) if self.rows > 0 => format!("{}; {note}", rows()),
             Some(note) => note.clone(),
             None => rows(),
         }

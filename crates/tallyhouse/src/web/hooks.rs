@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    body::{Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::{Connection, Delivery, StoreError};
-use stripe_api::webhook::{SIGNATURE_HEADER, SignatureError, verify};
+use stripe_api::webhook::{SIGNATURE_HEADER, SignatureError, plausible, verify};
 
 use super::{App, words::sentence};
 use crate::inbox::{Done, LARGEST, Room, What};
 
-/// How long a body may take to come: its room is others' meanwhile.
+/// How long a body may take to come: what has come of it takes others' room meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The event that tells a platform that an account's owner ended its access (trap 27).
 const DEAUTHORIZED: &str = "account.application.deauthorized";
@@ -68,8 +70,15 @@ enum Refused {
     TooLarge,
     #[error("the body did not come in time")]
     Slow,
+    #[error("the body ended before it was whole")]
+    Cut,
     #[error("too much waits to be stored just now; send it again later")]
     Busy,
+    #[error(
+        "as many webhooks of this connection wait as may (webhooks.most_waiting, most_waiting_mb): its Settings say why; \
+         send it again later"
+    )]
+    Full,
     #[error("it could not be stored; send it again later")]
     Failed,
 }
@@ -103,14 +112,21 @@ fn answer(taken: Result<Taken, Refused>, whose: &str) -> Response {
     };
     let status = match refused {
         Refused::NoConnection => StatusCode::NOT_FOUND,
-        Refused::NoSecret | Refused::NoPlatform | Refused::Signature(_) | Refused::NoAccount => {
-            StatusCode::BAD_REQUEST
-        }
+        Refused::NoSecret
+        | Refused::NoPlatform
+        | Refused::Signature(_)
+        | Refused::NoAccount
+        | Refused::Cut => StatusCode::BAD_REQUEST,
         Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refused::Slow => StatusCode::REQUEST_TIMEOUT,
-        Refused::Busy | Refused::Failed => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Busy | Refused::Full | Refused::Failed => StatusCode::SERVICE_UNAVAILABLE,
     };
-    tracing::warn!(whose, status = status.as_u16(), "refused a webhook: {refused}");
+    if matches!(refused, Refused::Full) {
+        // The inbox says once when it is full, and once when it is not any more.
+        tracing::debug!(whose, "refused a webhook: {refused}");
+    } else {
+        tracing::warn!(whose, status = status.as_u16(), "refused a webhook: {refused}");
+    }
     let words = sentence(&refused.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         return (status, [(header::RETRY_AFTER, "5")], words).into_response();
@@ -204,6 +220,7 @@ async fn keep(app: &App, connection: &Connection, event: Envelope, sent: Sent) -
     match app.inbox.put(What::Keep { delivery, name: connection.name.clone() }, room).await {
         Done::Stored => Ok(Taken("Received.")),
         Done::Gone => Err(Refused::NoConnection),
+        Done::Full => Err(Refused::Full),
         Done::Failed => Err(Refused::Failed),
     }
 }
@@ -218,7 +235,7 @@ async fn drop_it(
     tracing::info!(connection = connection.name, "dropped a webhook: {why}");
     match app.inbox.put(What::Count { connection_id: connection.id.clone(), why }, room).await {
         Done::Stored | Done::Gone => Ok(Taken("Received and dropped: it is not of this account and mode.")),
-        Done::Failed => Err(Refused::Failed),
+        Done::Full | Done::Failed => Err(Refused::Failed),
     }
 }
 
@@ -236,33 +253,52 @@ struct Sent {
 }
 
 impl Sent {
-    /// Reads it when there is room for it.
+    /// Reads what Stripe could have sent: whatever else comes is refused before its body is, and takes nobody's room.
     async fn read(app: &App, request: Request) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
-        if !parts.headers.contains_key(SIGNATURE_HEADER) {
-            return Err(SignatureError::Missing.into());
-        }
+        plausible(signature(&parts.headers)?, app.clock.now())?;
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let length = length.and_then(|length| length.parse::<usize>().ok());
         if length.is_some_and(|length| length > LARGEST) {
             return Err(Refused::TooLarge);
         }
-        let room = app.inbox.room(length).ok_or(Refused::Busy)?;
-        let read = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
-        let body = read.map_err(|_| Refused::Slow)?.map_err(|_| Refused::TooLarge)?;
+        let read = tokio::time::timeout(PATIENCE, whole(body, app.inbox.room())).await;
+        let (body, room) = read.map_err(|_| Refused::Slow)??;
         Ok(Self { headers: parts.headers, body, room })
     }
 
     fn check(&self, secrets: &[SecretString], now: DateTime<Utc>) -> Result<(), SignatureError> {
-        let header = self.headers.get(SIGNATURE_HEADER).ok_or(SignatureError::Missing)?;
-        let header = header.to_str().map_err(|_| SignatureError::Malformed)?;
-        verify(header, &self.body, secrets, now)
+        verify(signature(&self.headers)?, &self.body, secrets, now)
     }
 
     /// Of what is no event nothing is known.
     fn envelope(&self) -> Envelope {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+}
+
+fn signature(headers: &HeaderMap) -> Result<&str, SignatureError> {
+    let header = headers.get(SIGNATURE_HEADER).ok_or(SignatureError::Missing)?;
+    header.to_str().map_err(|_| SignatureError::Malformed)
+}
+
+/// The body, which takes room as it comes.
+async fn whole(body: Body, mut room: Room) -> Result<(Bytes, Room), Refused> {
+    let mut whole = BytesMut::new();
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| Refused::Cut)?;
+        let bytes = whole.len() + part.len();
+        if bytes > LARGEST {
+            return Err(Refused::TooLarge);
+        }
+        if !room.hold(bytes) {
+            return Err(Refused::Busy);
+        }
+        whole.extend_from_slice(&part);
+    }
+    // Empty ones take a place in the line too.
+    if room.hold(whole.len()) { Ok((whole.freeze(), room)) } else { Err(Refused::Busy) }
 }
 
 impl Envelope {

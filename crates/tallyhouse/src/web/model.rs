@@ -78,7 +78,7 @@ pub struct TableProgressView {
     pub seconds_left: Option<u64>,
     /// When a row was last written.
     pub last_data_at: Option<DateTime<Utc>>,
-    /// Why it does not go on, in a sentence.
+    /// Why it does not go on, or what is missing of it, in a sentence.
     pub why: Option<String>,
 }
 
@@ -169,12 +169,12 @@ impl TableProgressView {
     }
 
     fn at_rest(standing: Standing) -> Self {
-        let Standing { table, rows, last_data_at, state } = standing;
+        let Standing { table, rows, last_data_at, state, missing } = standing;
         let (state, why) = match state {
             None => (TableStanding::Waiting, None),
             Some(TableState::Copying { .. }) => (TableStanding::Copying, None),
             // Its rows are all there; that they are compared is the cycle's business.
-            Some(TableState::Live { .. } | TableState::Comparing { .. }) => (TableStanding::Live, None),
+            Some(TableState::Live { .. } | TableState::Comparing { .. }) => (TableStanding::Live, missing),
             Some(TableState::Unavailable { why }) => (TableStanding::Unavailable, Some(why)),
         };
         Self { state, rows, last_data_at, why, ..Self::waiting(&table) }

@@ -6,7 +6,7 @@ use axum::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use store::{Connection, Status, StoreError, WebhookSecret};
+use store::{Connection, Level, Status, StoreError, WebhookSecret};
 
 use super::{
     Admin, App, Refusal,
@@ -46,6 +46,8 @@ pub(super) struct HooksView {
     /// How many are not in the warehouse yet, since when, and why.
     pub(super) waiting: Option<(String, Option<Moment>)>,
     pub(super) reasons: Vec<(String, String)>,
+    /// As many wait as may, so that others are refused.
+    pub(super) is_full: bool,
     /// Why nothing is applied just now.
     pub(super) held: Option<&'static str>,
     /// How many were left to updates, and the last of them.
@@ -112,6 +114,8 @@ pub(super) async fn remove(
 pub(super) async fn hooks_view(app: &App, connection: &Connection) -> Result<HooksView, Refusal> {
     let secrets = app.store.webhook_secrets(&connection.id).await.map_err(Refusal::store)?;
     let inbox = app.store.inbox(&connection.id).await.map_err(Refusal::store)?;
+    let level = app.store.inbox_level(&connection.id).await.map_err(Refusal::store)?;
+    let one_more = Level { events: level.events + 1, ..level };
     let moment = |at| Moment::new(at, app.clock.now(), app.settings.time_zone);
     let secret = |WebhookSecret { id, last4, added_at, opens }| {
         let added = moment(added_at);
@@ -127,6 +131,7 @@ pub(super) async fn hooks_view(app: &App, connection: &Connection) -> Result<Hoo
         last_received: inbox.last_received_at.map(moment),
         received: grouped(inbox.received),
         waiting: (inbox.waiting > 0).then(|| (grouped(inbox.waiting), inbox.oldest_at.map(moment))),
+        is_full: !app.inbox.bound().holds(one_more),
         held: held(&connection.status),
         reasons: inbox.reasons.into_iter().map(|(why, count)| (grouped(count), sentence(&why))).collect(),
         handed_over: (inbox.handed_over > 0)

@@ -1,9 +1,12 @@
 //! Storing a batch: one transaction, rolled back whole on any error.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, HashSet};
 
 use ::duckdb::{Connection, params};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
 use catalog::{Reject, Table};
 use serde_json::json;
 
@@ -11,6 +14,10 @@ use super::read::{LISTED, json_list};
 use super::{open, sql};
 use crate::rows::{self, AS_OF, DELETED, ID, PARENT};
 use crate::{Applied, Batch, Change, Checkpoint, Ended, SchemaName, WarehouseError, Write};
+
+/// Batches of so many rows and bytes together are put together before DuckDB takes them over.
+const SMALL_ROWS: usize = 2_048;
+const SMALL_BYTES: usize = 32 << 20;
 
 /// Stores the batch or nothing of it.
 pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, WarehouseError> {
@@ -23,9 +30,8 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, W
     let mut rows = store.children(&batch.writes)?;
     rows += store.inserts(&batch.writes)?;
     rows += store.merges(&batch.writes)?;
-    for write in &batch.writes {
-        rows += store.write(write)?;
-    }
+    rows += store.ended(&batch.writes)?;
+    rows += store.marks(&batch.writes)?;
     store.rejects(&batch.rejects).map_err(failed)?;
     store.checkpoints(&batch.checkpoints).map_err(failed)?;
     transaction.commit().map_err(failed)?;
@@ -67,13 +73,10 @@ impl Store<'_> {
     /// Sets of children, judged by what is stored before the batch's own rows of their parents are.
     fn children(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
         let mut stored = 0;
-        for write in writes {
-            if let Change::ReplaceChildren { parents, rows } = &write.change {
-                let ages = set_ages(writes, write.table, parents, rows)?;
-                stored += self
-                    .replace_children(write.table, &ages, rows)
-                    .map_err(|source| doing("replace rows of", write.table, source))?;
-            }
+        for sets in Sets::of(writes)? {
+            stored += self
+                .replace_children(&sets)
+                .map_err(|source| doing("replace rows of", sets.table, source))?;
         }
         Ok(stored)
     }
@@ -99,21 +102,31 @@ impl Store<'_> {
         Ok(stored)
     }
 
-    /// What takes rows away, or marks them.
-    fn write(&self, write: &Write) -> Result<u64, WarehouseError> {
-        let table = write.table;
-        match &write.change {
-            Change::EndSets(ended) => {
-                self.end_sets(table, ended).map_err(|source| doing("end sets of", table, source))
+    /// What takes rows away.
+    fn ended(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut gone = 0;
+        for Write { table, change } in writes {
+            if let Change::EndSets(ended) = change {
+                gone += self.end_sets(table, ended).map_err(|source| doing("end sets of", table, source))?;
             }
-            Change::MarkDeleted { ids, as_of_micros } => self
-                .mark_deleted(table, ids, *as_of_micros)
-                .map_err(|source| doing("mark rows as deleted in", table, source)),
-            Change::MarkChildrenDeleted { parents, as_of_micros } => self
-                .mark(table, PARENT, &json_list(parents), *as_of_micros)
-                .map_err(|source| doing("mark rows as deleted in", table, source)),
-            Change::Insert(_) | Change::Merge(_) | Change::ReplaceChildren { .. } => Ok(0),
         }
+        Ok(gone)
+    }
+
+    /// What marks rows as deleted, each table's in one go: objects are found to be gone one by one, each at its time, and
+    /// every statement looks through the whole table.
+    fn marks(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
+        let mut marked = 0;
+        for ((_, column), Marks { table, gone }) in marks_by_table(writes) {
+            let gone = serde_json::Value::from(gone).to_string();
+            let stubs =
+                |marked| if column == ID { Ok(marked + self.stubs(table, &gone)?) } else { Ok(marked) };
+            marked += self
+                .mark(table, column, &gone)
+                .and_then(stubs)
+                .map_err(|source| doing("mark rows as deleted in", table, source))?;
+        }
+        Ok(marked)
     }
 
     fn merge(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
@@ -170,13 +183,23 @@ impl Store<'_> {
         Ok(wide(gone) + wide(self.connection.execute(&bury, [json_list(&parents)])?))
     }
 
-    fn replace_children(&self, table: &Table, ages: &str, rows: &RecordBatch) -> ::duckdb::Result<u64> {
-        let name = sql::name(self.schema, table);
+    fn replace_children(&self, sets: &Sets<'_>) -> ::duckdb::Result<u64> {
+        let name = sql::name(self.schema, sets.table);
         self.connection.execute_batch("CREATE TEMP TABLE sets (parent VARCHAR)")?;
-        self.connection.execute(&self.newer_sets(table), [ages])?;
+        self.connection.execute(&self.newer_sets(sets.table), [sets.ages()])?;
         let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
         self.connection.execute_batch(&delete)?;
-        self.stage(&name, &[rows])?;
+        let stored = match sets.rows.iter().all(|rows| rows.num_rows() == 0) {
+            true => 0,
+            false => self.insert_children(sets)?,
+        };
+        self.connection.execute_batch("DROP TABLE temp.main.sets")?;
+        Ok(wide(stored))
+    }
+
+    fn insert_children(&self, Sets { table, rows, .. }: &Sets<'_>) -> ::duckdb::Result<usize> {
+        let name = sql::name(self.schema, table);
+        self.stage(&name, rows)?;
         let insert = format!(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
                 WHERE _parent IN (SELECT parent FROM temp.main.sets)
@@ -184,8 +207,8 @@ impl Store<'_> {
             columns = sql::columns(table)
         );
         let stored = self.connection.execute(&insert, [])?;
-        self.connection.execute_batch("DROP TABLE temp.main.stage; DROP TABLE temp.main.sets")?;
-        Ok(wide(stored))
+        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
+        Ok(stored)
     }
 
     /// Takes `[{parent, age}]` and keeps the parents whose stored state is not newer.
@@ -206,27 +229,25 @@ impl Store<'_> {
         )
     }
 
-    fn mark_deleted(&self, table: &Table, ids: &[String], as_of_micros: i64) -> ::duckdb::Result<u64> {
-        let ids = json_list(ids);
-        let marked = self.mark(table, ID, &ids, as_of_micros)?;
+    /// Tombstones of ids that were never seen. Takes what [`Self::mark`] does.
+    fn stubs(&self, table: &Table, gone: &str) -> ::duckdb::Result<u64> {
         let insert = format!(
             "INSERT INTO {name} ({ID}, {AS_OF}, {DELETED})
-                SELECT DISTINCT l.id, make_timestamp(?::BIGINT), true FROM ({LISTED}) AS l
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.id = l.id)",
+                SELECT g.id, make_timestamp(g.at), true FROM ({GONE}) AS g
+                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.{ID} = g.id)",
             name = sql::name(self.schema, table)
         );
-        let stubs = self.connection.execute(&insert, params![as_of_micros, ids])?;
-        Ok(marked + wide(stubs))
+        Ok(wide(self.connection.execute(&insert, [gone])?))
     }
 
-    /// Tombstones of the rows whose `column` is among `listed`, as [`json_list`] makes it.
-    fn mark(&self, table: &Table, column: &str, listed: &str, as_of_micros: i64) -> ::duckdb::Result<u64> {
+    /// Tombstones of the rows whose `column` is among `gone`, which is what [`GONE`] takes.
+    fn mark(&self, table: &Table, column: &str, gone: &str) -> ::duckdb::Result<u64> {
         let update = format!(
-            "UPDATE {name} SET {DELETED} = true, {AS_OF} = make_timestamp(?::BIGINT)
-                WHERE {column} IN ({LISTED}) AND {AS_OF} <= make_timestamp(?::BIGINT)",
+            "UPDATE {name} AS t SET {DELETED} = true, {AS_OF} = make_timestamp(g.at) FROM ({GONE}) AS g
+                WHERE t.{column} = g.id AND t.{AS_OF} <= make_timestamp(g.at)",
             name = sql::name(self.schema, table)
         );
-        Ok(wide(self.connection.execute(&update, params![as_of_micros, listed, as_of_micros])?))
+        Ok(wide(self.connection.execute(&update, [gone])?))
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.
@@ -243,8 +264,8 @@ impl Store<'_> {
             let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
             let mut appender =
                 self.connection.appender_with_columns_to_catalog_and_db(table, catalog, schema, &columns)?;
-            for rows in batches.iter().filter(|rows| rows.num_rows() > 0) {
-                appender.append_record_batch((*rows).clone())?;
+            for rows in together(&fields, batches)? {
+                appender.append_record_batch(rows)?;
             }
             appender.flush()
         })
@@ -321,17 +342,97 @@ fn place(reject: &Reject) -> (&str, Option<&str>, &str, Option<&str>) {
     (table, id.as_deref(), pointer, id.is_none().then_some(raw))
 }
 
-/// How old each parent's set is, as the JSON that [`Store::newer_sets`] takes.
-fn set_ages(
-    writes: &[Write],
-    table: &Table,
-    parents: &[String],
-    rows: &RecordBatch,
-) -> Result<String, WarehouseError> {
-    let ages = rows::set_ages(writes, table, rows)?;
-    let sets: Vec<_> =
-        parents.iter().map(|parent| json!({"parent": parent, "age": ages.get(parent)})).collect();
-    Ok(serde_json::Value::from(sets).to_string())
+/// Sets of children of one table that are replaced together.
+struct Sets<'a> {
+    table: &'static Table,
+    /// How old each parent's set is, if that is known.
+    ages: BTreeMap<&'a str, Option<i64>>,
+    rows: Vec<&'a RecordBatch>,
+    /// The parents, and all others that `rows` name.
+    named: HashSet<&'a str>,
+}
+
+impl<'a> Sets<'a> {
+    /// Each table's in one go, as far as no parent is named twice: of two of its sets the later one stays.
+    fn of(writes: &'a [Write]) -> Result<Vec<Self>, WarehouseError> {
+        let mut all: BTreeMap<&str, (HashMap<&str, i64>, Vec<Self>)> = BTreeMap::new();
+        for write in writes {
+            let Change::ReplaceChildren { parents, rows } = &write.change else { continue };
+            let table = write.table;
+            let (of_parents, groups) = match all.entry(table.name) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert((rows::parent_ages(writes, table)?, Vec::new())),
+            };
+            let ages = rows::set_ages(of_parents, table, rows, parents)?;
+            let named = rows::texts(table, rows, PARENT)?.iter().flatten();
+            let named: HashSet<&str> = named.chain(parents.iter().map(String::as_str)).collect();
+            let group = match groups.last_mut() {
+                Some(last) if last.named.is_disjoint(&named) => last,
+                Some(_) | None => groups.push_mut(Self {
+                    table,
+                    ages: BTreeMap::new(),
+                    rows: Vec::new(),
+                    named: HashSet::new(),
+                }),
+            };
+            group
+                .ages
+                .extend(parents.iter().map(|parent| (parent.as_str(), ages.get(parent.as_str()).copied())));
+            group.rows.push(rows);
+            group.named.extend(named);
+        }
+        let groups = all.into_values().flat_map(|(_, groups)| groups);
+        Ok(groups.filter(|sets| !sets.ages.is_empty()).collect())
+    }
+
+    /// As the JSON that [`Store::newer_sets`] takes.
+    fn ages(&self) -> String {
+        let sets: Vec<_> =
+            self.ages.iter().map(|(parent, age)| json!({ "parent": parent, "age": age })).collect();
+        serde_json::Value::from(sets).to_string()
+    }
+}
+
+/// What is marked as deleted in one table.
+struct Marks {
+    table: &'static Table,
+    /// What [`GONE`] takes.
+    gone: Vec<serde_json::Value>,
+}
+
+/// What is marked, by table and the column that says which rows it is.
+fn marks_by_table(writes: &[Write]) -> BTreeMap<(&'static str, &'static str), Marks> {
+    let mut all: BTreeMap<_, Marks> = BTreeMap::new();
+    for Write { table, change } in writes {
+        let (column, ids, at) = match change {
+            Change::MarkDeleted { ids, as_of_micros } => (ID, ids, as_of_micros),
+            Change::MarkChildrenDeleted { parents, as_of_micros } => (PARENT, parents, as_of_micros),
+            Change::Insert(_) | Change::Merge(_) | Change::EndSets(_) | Change::ReplaceChildren { .. } => {
+                continue;
+            }
+        };
+        let marks = all.entry((table.name, column)).or_insert_with(|| Marks { table, gone: Vec::new() });
+        marks.gone.extend(ids.iter().map(|id| json!({ "id": id, "at": at })));
+    }
+    all.retain(|_, marks| !marks.gone.is_empty());
+    all
+}
+
+/// What is gone and when it was last seen to be, as one parameter.
+const GONE: &str = "SELECT id, max(\"at\") AS \"at\" FROM
+    (SELECT unnest(from_json(?::JSON, '[{\"id\":\"VARCHAR\",\"at\":\"BIGINT\"}]'), recursive := true)) GROUP BY id";
+
+/// Rows of small batches in one: DuckDB takes over a batch of one row nearly as slowly as one of a thousand.
+fn together(fields: &SchemaRef, batches: &[&RecordBatch]) -> ::duckdb::Result<Vec<RecordBatch>> {
+    let batches: Vec<RecordBatch> =
+        batches.iter().filter(|rows| rows.num_rows() > 0).map(|rows| (*rows).clone()).collect();
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    if batches.len() < 2 || rows > SMALL_ROWS || bytes > SMALL_BYTES {
+        return Ok(batches);
+    }
+    let whole = concat_batches(fields, &batches);
+    Ok(vec![whole.map_err(|source| ::duckdb::Error::ToSqlConversionFailure(source.into()))?])
 }
 
 fn doing(what: &str, table: &Table, source: ::duckdb::Error) -> WarehouseError {

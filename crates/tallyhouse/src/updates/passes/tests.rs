@@ -33,6 +33,19 @@ impl Here {
         self.store.keep_deliveries(&[delivery]).await.unwrap();
     }
 
+    /// Makes an event due that was postponed.
+    async fn due_now(&self, event_id: &str) {
+        let (event_id, why) = (event_id.to_owned(), "a test is in a hurry".to_owned());
+        let due_at = Some(SystemClock.now());
+        let now = Postponed { event_id, due_at, looked_at_micros: None, why, awaits_copy_of: None };
+        self.postpone(now).await;
+    }
+
+    async fn postpone(&self, event: Postponed) {
+        let settled = Settled { postponed: vec![event], ..Settled::default() };
+        self.store.settle_deliveries(&self.shop.id, &settled, SystemClock.now()).await.unwrap();
+    }
+
     fn wake(&self) {
         self.updates.wake_up(&self.shop.id, "shop");
     }
@@ -151,7 +164,7 @@ async fn an_object_that_cannot_be_read_is_tried_later_and_what_is_no_event_is_sh
     let events = here.events().await;
     assert!(events.contains("evt_2") && !events.contains("evt_1"), "{events}");
     here.sim.set_faults(FaultScript::new());
-    here.store.hasten_deliveries(&here.shop.id, "", SystemClock.now()).await.unwrap();
+    here.due_now("evt_1").await;
     here.wake();
     assert_eq!(here.rested().await.waiting, 0);
     here.end().await;
@@ -223,8 +236,9 @@ async fn what_cannot_be_read_for_days_is_left_to_updates_and_said() {
     assert!(!events.contains("evt_old"), "updates pass over what is there: {events}");
     // Another cycle hastens nothing but what waits for a first copy.
     let (why, due_at) = (inbox.reasons[0].0.clone(), Some(SystemClock.now() + TimeDelta::hours(1)));
-    let later = Postponed { event_id: "evt_new".to_owned(), due_at, looked_at_micros: None, why };
-    here.store.postpone_deliveries(&here.shop.id, &[later]).await.unwrap();
+    let event_id = "evt_new".to_owned();
+    let later = Postponed { event_id, due_at, looked_at_micros: None, why, awaits_copy_of: None };
+    here.postpone(later).await;
     let before = here.reads();
     here.run().await;
     here.rested().await;
@@ -263,10 +277,12 @@ fn only_what_updates_hear_of_is_left_to_them_and_no_first_copy_is_too_long() {
         looked_at_micros: None,
     };
     let old = now - TRIED - TimeDelta::seconds(1);
-    assert!(is_overdue(&waiting("event", old), "no", now));
-    assert!(!is_overdue(&waiting("event", now - TRIED), "no", now));
-    assert!(!is_overdue(&waiting("v2.core.event", old), "no", now));
-    assert!(!is_overdue(&waiting("event", old), "the first copy of customers is not complete", now));
+    // Its words are like those of the other.
+    let object = Awaited::Object { why: "the first copy of customers is not complete".to_owned() };
+    assert!(is_overdue(&waiting("event", old), &object, now));
+    assert!(!is_overdue(&waiting("event", now - TRIED), &object, now));
+    assert!(!is_overdue(&waiting("v2.core.event", old), &object, now));
+    assert!(!is_overdue(&waiting("event", old), &Awaited::FirstCopy { table: "customers" }, now));
 }
 
 #[test]

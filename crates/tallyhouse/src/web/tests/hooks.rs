@@ -1,5 +1,17 @@
 //! Webhooks through their door: signatures, whose they are, and what becomes of them.
 
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::{
+    future::join_all,
+    stream::{self, StreamExt},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -309,8 +321,10 @@ async fn the_settings_say_why_events_wait_and_which_were_left_to_updates() {
         due_at: None,
         looked_at_micros: None,
         why: "Stripe does not show it".to_owned(),
+        awaits_copy_of: None,
     };
-    here.store.hand_over_deliveries(&shop.id, &[left], here.clock.now()).await.unwrap();
+    let left = store::Settled { handed_over: vec![left], ..store::Settled::default() };
+    here.store.settle_deliveries(&shop.id, &left, here.clock.now()).await.unwrap();
     let page = page().await;
     let page = page.page(StatusCode::OK);
     assert!(page.contains("1 that could not be applied") && page.contains("does not show it"), "{page}");
@@ -334,7 +348,11 @@ async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
     let large = "x".repeat(crate::inbox::LARGEST + 1);
     let answer = here.signed(&shop, SECRET, &large).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let full: Vec<_> = std::iter::from_fn(|| here.inbox.room(None)).collect();
+    let largest = || {
+        let mut room = here.inbox.room();
+        room.hold(crate::inbox::LARGEST).then_some(room)
+    };
+    let full: Vec<_> = std::iter::from_fn(largest).collect();
     let body = event("evt_1").to_string();
     let answer = here.signed(&shop, SECRET, &body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -350,6 +368,87 @@ async fn trap_21_what_is_too_large_or_too_much_is_not_called_received() {
     here.store.close().await;
     let answer = here.signed(&shop, SECRET, &body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn trap_21_more_than_may_wait_is_refused_until_some_of_it_is_applied() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let (shop, other) = (here.hooked("shop", SECRET).await, here.hooked("other", SECRET).await);
+    let send = async |to: &Connection, number: u64| {
+        here.signed(to, SECRET, &event(&format!("evt_{number}")).to_string()).await.status
+    };
+    let page = async || here.get("/admin/connections/shop?tab=settings", Some(&admin)).await.body;
+    for number in 0..MOST_WAITING {
+        assert!(!page().await.contains("webhooks are refused"));
+        assert_eq!(send(&shop, number).await, StatusCode::OK);
+    }
+    assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page().await.contains("webhooks are refused until some are applied"));
+    assert_eq!(send(&other, 0).await, StatusCode::OK, "each connection has its own bound");
+    let applied = store::Settled { applied: vec!["evt_0".to_owned()], ..store::Settled::default() };
+    here.store.settle_deliveries(&shop.id, &applied, here.clock.now()).await.unwrap();
+    here.clock.advance(1);
+    assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::OK);
+    let kept = here.kept(&shop).await;
+    assert!(kept.len() == 5 && kept.contains(&format!("evt_{MOST_WAITING}")), "{kept:?}");
+    // In bytes it is bounded as well.
+    let large = Webhooks { most_waiting_mb: 1, ..Webhooks::default() };
+    assert!(large.holds(store::Level { events: 1, bytes: 1 << 20 }));
+    assert!(!large.holds(store::Level { events: 1, bytes: (1 << 20) + 1 }));
+}
+
+/// A webhook of which one byte comes, and then nothing any more. It counts when somebody waits for the rest.
+fn promised(to: &Connection, header: &str, waited_for: &Arc<AtomicUsize>) -> Request<Body> {
+    let waited_for = Arc::clone(waited_for);
+    let never = stream::once(async move {
+        waited_for.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    });
+    let body = stream::iter([Ok::<_, Infallible>("{")]).chain(never);
+    Request::post(format!("/webhooks/stripe/{}", to.id))
+        .header(header::HOST, "proxy.internal")
+        .header("Stripe-Signature", header)
+        .body(Body::from_stream(body))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn trap_20_what_stripe_cannot_have_signed_is_refused_before_its_body_comes() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let now = here.clock.now().timestamp();
+    let signed = |at| format!("t={at},v1={}", "ab".repeat(32));
+    let waited_for = Arc::default();
+    for header in ["", "v1=ab", &signed(now - 301), &signed(now + 301)] {
+        let answer = here.ask(promised(&shop, header, &waited_for)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{header}");
+    }
+    assert_eq!(waited_for.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_no_other_webhook_out() {
+    let here = Here::new().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let header = format!("t={},v1={}", here.clock.now().timestamp(), "ab".repeat(32));
+    let (waited_for, answered) = (Arc::default(), AtomicUsize::new(0));
+    let slow = |_| async {
+        let status = here.ask(promised(&shop, &header, &waited_for)).await.status;
+        answered.fetch_add(1, Ordering::Relaxed);
+        status
+    };
+    let slow = join_all((0..100).map(slow));
+    let beside = async {
+        while waited_for.load(Ordering::Relaxed) + answered.load(Ordering::Relaxed) < 100 {
+            tokio::task::yield_now().await;
+        }
+        here.signed(&shop, SECRET, &event("evt_1").to_string()).await
+    };
+    let (slow, answer) = tokio::join!(slow, beside);
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    // None of them is waited for for ever; it takes ten seconds.
+    assert!(slow.iter().all(|status| *status == StatusCode::REQUEST_TIMEOUT), "{slow:?}");
 }
 
 #[tokio::test]

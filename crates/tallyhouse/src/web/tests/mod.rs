@@ -21,6 +21,7 @@ use url::Url;
 
 use super::{App, OauthSettings, Parts, Settings, SyncControl, router};
 use crate::{
+    config::Webhooks,
     inbox::{Inbox, inbox},
     testing::new_connection,
 };
@@ -30,6 +31,8 @@ use fakes::{FakeClock, FakeNumbers, FakeStripe, FakeSync};
 const PASSWORD: &str = "correct horse battery";
 /// What signs webhooks to the platform's endpoint.
 const PLATFORM_SECRET: &str = "whsec_platformNeverOnAnyPage";
+/// Webhooks of a connection that may wait.
+const MOST_WAITING: u64 = 5;
 /// What no page may ever show.
 const SECRET_KEY: &str = "rk_test_NeverOnAnyPage00112233";
 
@@ -73,7 +76,7 @@ impl Here {
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
         sync.store.set(Arc::clone(&store)).unwrap();
-        let (inbox, writer) = inbox();
+        let (inbox, writer) = inbox(Webhooks { most_waiting: MOST_WAITING, ..Webhooks::default() });
         let waking: Arc<dyn SyncControl> = Arc::<FakeSync>::clone(&sync);
         let writing = writer.run(Arc::clone(&store), waking, Arc::<FakeClock>::clone(&clock));
         #[expect(clippy::disallowed_methods, reason = "it ends with the test's router")]
