@@ -119,7 +119,12 @@ class Copy:
         with tempfile.TemporaryFile("w+") as errors:
             command = [PROGRAM, "--data", self.folder, "sync"]
             process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-            said = process.stdout.read()
+            try:
+                said = process.stdout.read()
+            except SystemExit:
+                process.kill()
+                process.wait()
+                raise
             # Of this process alone; of children that were waited for there is only a sum.
             _, status, used = os.wait4(process.pid, 0)
             errors.seek(0)
