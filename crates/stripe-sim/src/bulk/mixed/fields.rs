@@ -84,11 +84,8 @@ impl Subject<'_> {
 
     /// Whether a nested list holds more than the object shows.
     pub(super) fn is_long(&self) -> bool {
-        match self.kind {
-            Kind::Subscription => self.items() > NESTED,
-            Kind::Invoice => self.lines().end > NESTED,
-            _ => false,
-        }
+        self.kind == Kind::Subscription && self.items() > NESTED
+            || self.kind == Kind::Invoice && self.lines().end > NESTED
     }
 
     fn expands(&self, path: &str) -> bool {
@@ -138,11 +135,10 @@ impl Subject<'_> {
     }
 
     fn order(&self) -> u64 {
-        match self.kind {
-            Kind::Customer | Kind::Subscription => self.customer,
-            Kind::Product => self.number,
-            _ => self.billing,
+        if matches!(self.kind, Kind::Customer | Kind::Subscription) {
+            return self.customer;
         }
+        if self.kind == Kind::Product { self.number } else { self.billing }
     }
 
     fn remaining(&self) -> u64 {

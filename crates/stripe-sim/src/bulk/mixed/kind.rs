@@ -57,6 +57,11 @@ impl Kind {
         Self::parse(&scan.kind).filter(|_| scan.list != "/v1/payment_methods" || asked)
     }
 
+    /// Whether its objects are parts of others, and only some numbers are of one.
+    pub(super) fn is_nested(self) -> bool {
+        matches!(self, Self::LineItem | Self::SubscriptionItem)
+    }
+
     /// What objects of all kinds call themselves.
     pub(super) fn names() -> Vec<&'static str> {
         KINDS.iter().map(|(_, name, _)| *name).collect()

@@ -71,12 +71,12 @@ impl Mixed {
         if number >= self.numbers.count(kind) {
             return false;
         }
-        let subject = || self.subject(kind, number, Look::default());
-        match kind {
-            Kind::SubscriptionItem => subject().place < subject().items(),
-            Kind::LineItem => subject().lines().contains(&subject().place),
-            _ => true,
+        if !kind.is_nested() {
+            return true;
         }
+        let subject = self.subject(kind, number, Look::default());
+        let end = if kind == Kind::LineItem { subject.lines().end } else { subject.items() };
+        subject.place < end
     }
 
     /// The numbers that a scan may be of, its filters aside.
@@ -227,12 +227,14 @@ impl World for Mixed {
             let (came, last) = self.numbers.stay(customer);
             items(customer) * (last + 1 - came)
         };
-        let count = |kind| match kind {
-            Kind::SubscriptionItem => customers.clone().map(items).sum(),
-            Kind::LineItem => {
-                customers.clone().map(billed).sum::<u64>() + self.numbers.count(Kind::InvoiceItem)
+        let count = |kind: Kind| {
+            if !kind.is_nested() {
+                return self.numbers.count(kind);
             }
-            _ => self.numbers.count(kind),
+            if kind == Kind::SubscriptionItem {
+                return customers.clone().map(items).sum();
+            }
+            customers.clone().map(billed).sum::<u64>() + self.numbers.count(Kind::InvoiceItem)
         };
         let named = |name: &'static str| Some((name, count(Kind::parse(name)?)));
         Kind::names().into_iter().filter_map(named).collect()

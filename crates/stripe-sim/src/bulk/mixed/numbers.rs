@@ -84,9 +84,8 @@ impl Numbers {
 
     /// Objects of all kinds that have a list of their own.
     fn objects(self) -> u64 {
-        let nested = |kind: &Kind| !matches!(kind, Kind::LineItem | Kind::SubscriptionItem);
         let kinds = Kind::names().into_iter().filter_map(Kind::parse);
-        kinds.filter(nested).map(|kind| self.count(kind)).sum()
+        kinds.filter(|kind| !kind.is_nested()).map(|kind| self.count(kind)).sum()
     }
 
     /// How many there are of a kind; of nested ones, how many numbers may be one.
