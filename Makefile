@@ -49,5 +49,7 @@ lint: setup ui
 	@PATH="$$PATH:$(tools)/bin"; command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked --root $(tools) --target-dir $(tools)/build cargo-deny --version $(DENY)
 	PATH="$$PATH:$(tools)/bin" $(CARGO) deny --log-level error check licenses bans sources
 
+# Some parts only: PARTS="charges limits"; they are told at the head of tools/bench.py.
 bench: build
-	tools/bench.sh
+	$(CARGO) build --quiet --release --workspace --examples
+	@tools/bench.py $(PARTS)

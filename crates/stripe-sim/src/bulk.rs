@@ -1,12 +1,16 @@
 //! Millions of objects, none of them held: an object is computed from its number.
 
+mod mixed;
+mod template;
 mod text;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 
+pub use self::mixed::Mixed;
 use crate::world::{Found, Rendered, Scan, World};
 
 /// How many objects of each kind a [`Bulk`] has.
@@ -171,6 +175,11 @@ impl World for Bulk {
 
     fn kinds(&self) -> Vec<&'static str> {
         vec!["customer", "charge", "balance_transaction"]
+    }
+
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let BulkCounts { customers, charges } = self.counts;
+        [("customer", customers), ("charge", charges), ("balance_transaction", charges)].into()
     }
 
     fn advance(&self, seconds: i64) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! What Stripe's SDK says of its API: lists, the shapes of their objects, events. `tools/shapes.py` derives it.
 
+#[cfg(test)]
+pub(crate) mod fits;
 mod types;
 
 use std::collections::BTreeMap;
@@ -210,6 +212,23 @@ impl Facts {
             })
         }
         within(self, kind, &part.name, part)
+    }
+
+    /// Whether what the list's objects belong to shows the first of them, always or when asked to.
+    pub(crate) fn shows(&'static self, list: &List) -> bool {
+        let Some(parent) = &list.parent else { return false };
+        let holds = |path: &str| {
+            self.nested(&parent.kind, path).is_some_and(|(known, _)| known.holder() == list.holder())
+        };
+        let inner = |part: &Property| match self.inner_list(&parent.kind, part) {
+            Some((inner, name)) => {
+                let parts = inner.into_iter().map(|inner| inner.name.as_str());
+                let path: Vec<&str> = [part.name.as_str()].into_iter().chain(parts).chain([name]).collect();
+                holds(&path.join("."))
+            }
+            None => false,
+        };
+        self.properties(&parent.kind).iter().any(|property| holds(&property.name) || inner(property))
     }
 
     /// The list that a nested list of the kind shows the beginning of, and how it names the kind's object.

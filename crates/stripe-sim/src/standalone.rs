@@ -1,32 +1,29 @@
 //! A simulator to run by itself: the demo's credentials and a live account's limits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Clock, DEMO_KEY, DEMO_RESTRICTED_KEY, Key, RateLimits, Sim, SimOptions};
-use crate::world::World;
 
-impl Sim {
-    /// Serves `world` with the demo's credentials and limits, signing webhooks at the real time that `clock` gives.
+impl SimOptions {
+    /// The demo's credentials and a live account's limits; webhooks are signed at the real time that `clock` gives.
     ///
     /// It takes [`DEMO_KEY`], [`DEMO_RESTRICTED_KEY`] and the demo application's OAuth; the truth is told only on
-    /// request. Run [`Sim::follow`] beside it to let the business live on.
+    /// request. Run [`Sim::follow`] beside the simulator to let the business live on.
     #[must_use]
-    pub fn standalone(world: Arc<dyn World>, clock: Clock) -> Self {
-        Self::new(
-            world,
-            SimOptions {
-                keys: vec![Key::full(DEMO_KEY), Key::read_all(DEMO_RESTRICTED_KEY)],
-                rates: Some(RateLimits::default()),
-                truth: false,
-                clock: Some(clock),
-                ..SimOptions::default()
-            },
-        )
+    pub fn standalone(clock: Clock) -> Self {
+        Self {
+            keys: vec![Key::full(DEMO_KEY), Key::read_all(DEMO_RESTRICTED_KEY)],
+            rates: Some(RateLimits::default()),
+            truth: false,
+            clock: Some(clock),
+            ..Self::default()
+        }
     }
+}
 
+impl Sim {
     /// Keeps the world's present at the real time that `clock` gives, and delivers webhooks, until `stop`.
     pub async fn follow(&self, clock: Clock, stop: CancellationToken) {
         let live = async {

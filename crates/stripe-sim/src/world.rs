@@ -1,5 +1,6 @@
 //! What the HTTP half needs from a business.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,6 +20,14 @@ pub trait World: Send + Sync {
     fn get(&self, kind: &str, id: &str) -> Option<Found>;
     /// The kinds it has objects of, such as `charge`.
     fn kinds(&self) -> Vec<&'static str>;
+    /// How many objects it has of each kind, nested ones too.
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let count = |kind: &'static str| {
+            let all = Scan { kind: kind.to_owned(), ..Scan::default() };
+            (kind, self.scan(&all, usize::MAX).map_or(0, |found| found.len() as u64))
+        };
+        self.kinds().into_iter().map(count).collect()
+    }
     /// Lets time pass; gives the ids of the events that happened.
     fn advance(&self, seconds: i64) -> Vec<String>;
     /// Makes so many changes at once, beside those that time brings; gives the ids of their events. A world that cannot
@@ -137,6 +146,8 @@ pub struct Scan {
     pub filters: Vec<(String, String)>,
     /// Leaves out canceled subscriptions.
     pub hide_canceled: bool,
+    /// What the objects are to show whole: paths of names, within each object.
+    pub expand: Vec<Vec<String>>,
     /// Of events, those of one of these types; a `*` at the end stands for any rest. Empty: all.
     pub types: Vec<String>,
 }
@@ -160,6 +171,8 @@ pub enum Rendered {
     Value(Arc<Value>),
     /// JSON text, ready to send.
     Raw(String),
+    /// JSON text, ready to send, in which all that the scan expands is expanded.
+    Expanded(String),
 }
 
 impl Rendered {
@@ -167,7 +180,7 @@ impl Rendered {
     pub(crate) fn into_value(self) -> Value {
         match self {
             Self::Value(value) => Arc::unwrap_or_clone(value),
-            Self::Raw(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
+            Self::Raw(text) | Self::Expanded(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
         }
     }
 }

@@ -77,7 +77,7 @@ fn truth(world: &Bulk, kind: &str) -> BTreeMap<String, Value> {
     let scan = Scan { kind: kind.to_owned(), ..Scan::default() };
     let objects = world.scan(&scan, usize::MAX).unwrap().into_iter().map(|object| match object {
         Rendered::Value(value) => (*value).clone(),
-        Rendered::Raw(text) => serde_json::from_str(&text).unwrap(),
+        Rendered::Raw(text) | Rendered::Expanded(text) => serde_json::from_str(&text).unwrap(),
     });
     let resource = catalog::by_object(kind).unwrap();
     let objects = objects.map(|object| support::unasked(resource, object));

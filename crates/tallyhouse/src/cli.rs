@@ -155,9 +155,18 @@ pub struct Sim {
     /// Instead of a business that lives, so many charges made up as they are asked for, and a customer for every hundred.
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customers", "months"])]
     pub charges: Option<u64>,
+    /// Instead, a software company's account of about so many objects of many kinds, made up as they are asked for.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customers", "months", "charges"])]
+    pub objects: Option<u64>,
+    /// Instead, a small account with some of everything that Stripe lists, in which something changes every minute.
+    #[arg(long, conflicts_with_all = ["customers", "months", "charges", "objects"])]
+    pub gallery: bool,
     /// No limit on requests.
     #[arg(long)]
     pub unlimited: bool,
+    /// Answer so many milliseconds later, as over a network; requests do not wait for each other.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub latency_ms: u64,
     /// So many of 100 requests meet a fault: refused, failed, cut or lost.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=50))]
     pub faults: u8,

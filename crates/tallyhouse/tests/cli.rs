@@ -169,6 +169,22 @@ fn every_format_shows_the_same_rows() {
     assert_eq!(json, parquet(&address, data.path(), sql));
 }
 
+#[test]
+fn a_simulated_stripe_shows_the_world_that_it_is_told_to() {
+    let counted = |arguments: &[&str], sql: &str| {
+        let (_simulator, address, key) = simulator(arguments);
+        let data = tempfile::tempdir().unwrap();
+        assert!(connect(&address, &key, data.path()).status.success());
+        well(&address, data.path(), &["sync"]);
+        well(&address, data.path(), &["query", sql, "--format", "csv"]).lines().last().unwrap().to_owned()
+    };
+    let sql = "SELECT count(*) > 0 FROM stripe.issuing_cards";
+    assert_eq!(counted(&["--gallery", "--latency-ms", "2"], sql), "true");
+    let sql = "SELECT count(*) FROM stripe.invoices";
+    assert_eq!(counted(&["--objects", "1700"], sql), "279");
+    badly(2, NOBODY, Path::new("."), &["sim", "--gallery", "--charges", "5"]);
+}
+
 /// The rows, by way of a file that another DuckDB reads.
 fn parquet(address: &str, data: &Path, sql: &str) -> Vec<serde_json::Map<String, Value>> {
     let file = data.join("rows.parquet");

@@ -2,16 +2,10 @@
 
 use std::sync::LazyLock;
 
+use super::template::{Template, mix, number_in, push_id, push_letters, push_number};
 use super::{Bulk, Kind};
 
-const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Places of a scrambled number in an id: 62^7 is more than 2^41.
-const PLACES: usize = 7;
-const MASK: u64 = (1 << 41) - 1;
-/// Odd, so multiplying by it modulo 2^41 can be undone.
-const FACTOR: u64 = 0x0123_4567_89ab | 1;
-
-const CITIES: [(&str, &str, &str); 6] = [
+pub(super) const CITIES: [(&str, &str, &str); 6] = [
     ("Lisbon", "PT", "eur"),
     ("Portland", "US", "usd"),
     ("Leeds", "GB", "gbp"),
@@ -19,44 +13,37 @@ const CITIES: [(&str, &str, &str); 6] = [
     ("Z\u{fc}rich", "CH", "chf"),
     ("Austin", "US", "usd"),
 ];
-const FIRST: [&str; 8] = ["Ada", "Bruno", "Chika", "Dmitri", "Elif", "Farah", "Goran", "Hana"];
-const LAST: [&str; 8] = ["Okafor", "Silva", "Novak", "Tanaka", "M\u{fc}ller", "Haddad", "Jensen", "Rossi"];
-const CHANNELS: [&str; 3] = ["web", "app", "store"];
-const BRANDS: [&str; 3] = ["visa", "mastercard", "amex"];
+pub(super) const FIRST: [&str; 8] = ["Ada", "Bruno", "Chika", "Dmitri", "Elif", "Farah", "Goran", "Hana"];
+pub(super) const LAST: [&str; 8] =
+    ["Okafor", "Silva", "Novak", "Tanaka", "M\u{fc}ller", "Haddad", "Jensen", "Rossi"];
+pub(super) const CHANNELS: [&str; 3] = ["web", "app", "store"];
+pub(super) const BRANDS: [&str; 3] = ["visa", "mastercard", "amex"];
 
-static CHARGE: LazyLock<Template> = LazyLock::new(|| Template::parse(CHARGE_TEXT));
-static CUSTOMER: LazyLock<Template> = LazyLock::new(|| Template::parse(CUSTOMER_TEXT));
-static BALANCE: LazyLock<Template> = LazyLock::new(|| Template::parse(BALANCE_TEXT));
+static CHARGE: LazyLock<Template<Field>> = LazyLock::new(|| Template::parse(CHARGE_TEXT, Field::parse));
+static CUSTOMER: LazyLock<Template<Field>> = LazyLock::new(|| Template::parse(CUSTOMER_TEXT, Field::parse));
+static BALANCE: LazyLock<Template<Field>> = LazyLock::new(|| Template::parse(BALANCE_TEXT, Field::parse));
 
 impl Bulk {
     /// The JSON of an object.
     pub(super) fn text(&self, kind: Kind, number: u64) -> String {
         let facts = Facts::new(self, kind, number);
         match kind {
-            Kind::Charge => CHARGE.fill(&facts),
-            Kind::Customer => CUSTOMER.fill(&facts),
-            Kind::BalanceTransaction => BALANCE.fill(&facts),
+            Kind::Charge => CHARGE.fill(|field, out| field.push(out, &facts)),
+            Kind::Customer => CUSTOMER.fill(|field, out| field.push(out, &facts)),
+            Kind::BalanceTransaction => BALANCE.fill(|field, out| field.push(out, &facts)),
         }
     }
 
-    /// The id of an object: prefix, ten letters of noise, and the number scrambled into seven more.
+    /// The id of an object.
     pub(super) fn id(&self, kind: Kind, number: u64) -> String {
         let mut id = String::with_capacity(28);
-        id.push_str(prefix(kind));
-        push_letters(&mut id, self.noise(kind, number), 10);
-        push_letters(&mut id, scramble(number), PLACES);
+        push_id(&mut id, prefix(kind), self.noise(kind, number), number);
         id
     }
 
     /// The number in an id, if this world gave that id out.
     pub(super) fn number(&self, kind: Kind, id: &str) -> Option<u64> {
-        let (_, tail) = id.split_at_checked(id.len().checked_sub(PLACES)?)?;
-        let mut scrambled = 0_u64;
-        for letter in tail.bytes().rev() {
-            let digit = LETTERS.iter().position(|known| *known == letter)?;
-            scrambled = scrambled.checked_mul(62)?.checked_add(u64::try_from(digit).ok()?)?;
-        }
-        let number = unscramble(scrambled);
+        let number = number_in(id)?;
         (number < self.count(kind) && self.id(kind, number) == id).then_some(number)
     }
 
@@ -125,7 +112,8 @@ impl Facts {
     }
 }
 
-fn pick<T: Copy, const N: usize>(from: &'static [T; N], at: u64) -> T {
+/// One of some, the same for the same number.
+pub(super) fn pick<T: Copy, const N: usize>(from: &'static [T; N], at: u64) -> T {
     let at = usize::try_from(at).unwrap_or(0) % N;
     from.get(at).copied().unwrap_or_else(|| unreachable!("a remainder is less than its divisor"))
 }
@@ -234,78 +222,6 @@ impl Field {
             Self::Letters(turn, count) => push_letters(out, mix(noise.rotate_left(turn)), count),
         }
     }
-}
-
-/// Fixed text, each piece but the last followed by a field.
-struct Template {
-    pieces: Vec<(&'static str, Field)>,
-    rest: &'static str,
-}
-
-impl Template {
-    fn parse(text: &'static str) -> Self {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((fixed, after)) = rest.split_once('@') {
-            let end = after.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
-            let (name, next) = after.split_at_checked(end.unwrap_or(after.len())).unwrap_or((after, ""));
-            pieces.push((fixed, Field::parse(name)));
-            rest = next;
-        }
-        Self { pieces, rest }
-    }
-
-    fn fill(&self, facts: &Facts) -> String {
-        let mut out = String::with_capacity(3072);
-        for (fixed, field) in &self.pieces {
-            out.push_str(fixed);
-            field.push(&mut out, facts);
-        }
-        out.push_str(self.rest);
-        out
-    }
-}
-
-fn push_number(out: &mut String, number: u64) {
-    if number >= 10 {
-        push_number(out, number / 10);
-    }
-    out.push(digit(number % 10));
-}
-
-/// Letters of a number in base 62, lowest first.
-fn push_letters(out: &mut String, mut number: u64, count: usize) {
-    for place in 0..count {
-        if place % 10 == 9 && number < 62 {
-            number = mix(number ^ 0x5bd1_e995);
-        }
-        out.push(digit(number % 62));
-        number /= 62;
-    }
-}
-
-fn digit(value: u64) -> char {
-    usize::try_from(value).ok().and_then(|at| LETTERS.get(at)).map_or('0', |letter| char::from(*letter))
-}
-
-/// A well-spread number for any number.
-fn mix(mut number: u64) -> u64 {
-    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
-fn scramble(number: u64) -> u64 {
-    number.wrapping_mul(FACTOR) & MASK
-}
-
-fn unscramble(scrambled: u64) -> u64 {
-    static INVERSE: LazyLock<u64> = LazyLock::new(|| {
-        // Newton's iteration doubles the right bits each time.
-        (0..6)
-            .fold(1_u64, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse))))
-    });
-    scrambled.wrapping_mul(*INVERSE) & MASK
 }
 
 const CHARGE_TEXT: &str = concat!(

@@ -7,7 +7,7 @@ mod paint;
 mod rooms;
 mod shelf;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -215,6 +215,7 @@ impl Call<'_> {
         let expand = self.params.expand(true)?;
         scan.after.clone_from(&paging.after);
         scan.before.clone_from(&paging.before);
+        scan.expand.clone_from(&expand);
         let mut found = self.scan(scan, paging.limit.saturating_add(1), delivered)?;
         let has_more = found.len() > paging.limit;
         if has_more && paging.before.is_some() {

@@ -85,10 +85,16 @@ pub(super) async fn lists() -> Response {
             "parent": list.parent,
             "required": list.required,
             "retrieve": list.retrieve,
+            "shown": FACTS.shows(list),
             "whole": list.is_whole() && !list.is_v2(),
         })
     };
     Json(FACTS.lists.iter().map(told).collect::<Vec<_>>()).into_response()
+}
+
+/// How many objects there are of each kind, nested ones too.
+pub(super) async fn counts(State(sim): State<Sim>) -> Response {
+    Json(sim.inner.world.counts()).into_response()
 }
 
 /// How far to move the clock.

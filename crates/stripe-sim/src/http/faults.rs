@@ -173,6 +173,9 @@ pub(super) async fn interfere(State(sim): State<Sim>, mut request: Request, next
         Some(fault) => act(fault, &id.0, request, next).await,
         None => next.run(request).await,
     };
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        sim.count_refused();
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert("request-id", value);
     }

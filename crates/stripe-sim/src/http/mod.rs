@@ -72,6 +72,8 @@ pub struct Stats {
     pub total: u64,
     /// Of these, how many met a scripted fault.
     pub faults: u64,
+    /// Of these, how many were refused with 429: for the rate of requests, or by the script.
+    pub refused: u64,
     /// Requests by path, with `{id}` in place of ids.
     pub by_path: BTreeMap<String, u64>,
 }
@@ -115,6 +117,7 @@ impl Sim {
             .route("/_sim/advance", post(control::advance))
             .route("/_sim/step", post(control::step))
             .route("/_sim/stats", get(control::stats))
+            .route("/_sim/counts", get(control::counts))
             .route("/_sim/truth", get(control::truth_of_list))
             .route("/_sim/lists", get(control::lists))
             .route("/v1/{*path}", any(api::answer))
@@ -150,6 +153,10 @@ impl Sim {
         stats.total += 1;
         stats.faults += u64::from(fault);
         *stats.by_path.entry(routes::template(path)).or_default() += 1;
+    }
+
+    fn count_refused(&self) {
+        lock(&self.inner.stats).refused += 1;
     }
 
     fn next_request_id(&self) -> RequestId {

@@ -18,7 +18,7 @@ pub struct SimOptions {
     pub applications: Vec<Application>,
     /// People who can sign in on the OAuth pages. The first one is printed on the login page.
     pub users: Vec<User>,
-    /// Waited before each answer.
+    /// How much later each answer comes. Requests that are under way together wait together.
     pub latency: Duration,
     /// Objects on a page at most, however many were asked for: a small account then has long lists.
     pub page: usize,

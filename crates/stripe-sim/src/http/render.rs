@@ -21,6 +21,7 @@ impl Sim {
         expand: &[Vec<String>],
     ) -> Result<(), ApiError> {
         match object {
+            Rendered::Expanded(text) => out.push_str(&text),
             Rendered::Raw(text) if expand.is_empty() => out.push_str(&text),
             Rendered::Value(value) if expand.is_empty() && !is_long(&value) => push(out, &value),
             object @ (Rendered::Raw(_) | Rendered::Value(_)) => {

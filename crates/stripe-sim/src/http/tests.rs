@@ -348,6 +348,30 @@ async fn faults_come_as_scripted() {
     assert_eq!((sim.stats().faults, sim.stats().by_path["/v1/charges"]), (4, 5));
 }
 
+#[tokio::test]
+async fn what_was_refused_is_counted() {
+    let rates = Some(RateLimits { per_second: 100, per_endpoint: 2 });
+    let sim = shelf(SimOptions { rates, ..SimOptions::default() });
+    sim.set_faults(FaultScript::new().nth("/v1/customers", 1, Fault::Locked));
+    for _ in 0..5 {
+        read(&sim, "/v1/charges").await;
+    }
+    read(&sim, "/v1/customers").await;
+    let (_, _, told) = ask(&sim, Request::get("/_sim/stats").body(Body::empty()).unwrap()).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["total"], &told["refused"]), (&json!(6), &json!(4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_come_later_and_do_not_wait_for_each_other() {
+    let latency = std::time::Duration::from_millis(50);
+    let sim = shelf(SimOptions { latency, ..SimOptions::default() });
+    let began = tokio::time::Instant::now();
+    futures::future::join_all((0..10).map(|_| read(&sim, "/v1/charges"))).await;
+    // The clock stands still but for what is waited for.
+    assert!((latency..2 * latency).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
 fn for_account(account: &str) -> Request<Body> {
     let mut request = with_key(DEMO_PLATFORM_KEY, "/v1/charges");
     request.headers_mut().insert("stripe-account", account.parse().unwrap());

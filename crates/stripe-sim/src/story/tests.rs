@@ -35,7 +35,7 @@ fn scan(story: &Story, kind: &str, filters: &[(&str, &str)]) -> Vec<Value> {
 fn values(rendered: Vec<Rendered>) -> Vec<Value> {
     let value = |object| match object {
         Rendered::Value(value) => (*value).clone(),
-        Rendered::Raw(text) => serde_json::from_str(&text).unwrap(),
+        Rendered::Raw(text) | Rendered::Expanded(text) => serde_json::from_str(&text).unwrap(),
     };
     rendered.into_iter().map(value).collect()
 }

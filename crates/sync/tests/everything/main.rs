@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use stripe_sim::{
     Fault, FaultScript, Sim, SimOptions,
+    bulk::Mixed,
     gallery::{Gallery, GallerySpec},
     world::World,
 };
@@ -28,7 +29,10 @@ struct Copy {
 }
 
 async fn connected(spec: GallerySpec) -> Copy {
-    let world: Arc<dyn World> = Arc::new(Gallery::new(spec));
+    to(Arc::new(Gallery::new(spec))).await
+}
+
+async fn to(world: Arc<dyn World>) -> Copy {
     let sim = Sim::new(Arc::clone(&world), SimOptions::default());
     let address = support::serve(&sim, CancellationToken::new()).await;
     let warehouse = Arc::new(Memory::new());
@@ -63,6 +67,20 @@ async fn trap_24_every_list_is_copied_without_search_and_equals_the_truth() {
     // Nothing changed, and nothing changes.
     copy.cycle().await;
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_mixed_account_is_copied_whole() {
+    let copy = to(Arc::new(Mixed::about(3, 10_000))).await;
+    copy.cycle().await;
+    let differences = compared::differences(&copy.warehouse, &*copy.world);
+    // Those features are not enabled there.
+    let refused = |difference: &&String| {
+        difference.starts_with("/v1/issuing/") || difference.starts_with("/v1/treasury/")
+    };
+    assert_eq!(differences.iter().filter(|difference| !refused(difference)).count(), 0, "{differences:?}");
+    let charges = copy.world.truth("/v1/charges").unwrap().len();
+    assert!(charges > 1_500, "{charges}");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ fn join(config: &mut Config, options: &cli::Demo, stripe: std::net::SocketAddr) 
 }
 
 fn simulate(options: &cli::Demo, listener: TcpListener, tasks: &TaskTracker, stop: CancellationToken) {
-    let simulator = sim::living(options.story, true);
+    let simulator = sim::living(options.story);
     if !options.still {
         let (follower, follower_stop) = (simulator.clone(), stop.clone());
         tasks.spawn(async move { follower.follow(sim::clock(), follower_stop).await });

@@ -10,7 +10,7 @@ use crate::shapes::{FACTS, List, Parent, Place};
 pub(super) struct Above {
     facts: &'static Parent,
     id: String,
-    value: Value,
+    object: Rendered,
 }
 
 impl Above {
@@ -26,7 +26,8 @@ impl Above {
             FACTS.nested(kind, property).is_some_and(|(known, _)| known.holder() == list.holder())
         };
         let property = FACTS.properties(kind).iter().find(|property| holds(&property.name))?;
-        self.value.get(&property.name)?.get("data")?.as_array().cloned()
+        let value = self.object.clone().into_value();
+        value.get(&property.name)?.get("data")?.as_array().cloned()
     }
 }
 
@@ -40,7 +41,7 @@ impl Call<'_> {
         };
         let id = id.unwrap_or_default();
         match self.find(&facts.kind, id, param)? {
-            Found::Live(parent) => Ok(Some(Above { facts, id: id.to_owned(), value: parent.into_value() })),
+            Found::Live(parent) => Ok(Some(Above { facts, id: id.to_owned(), object: parent })),
             Found::Deleted => Err(ApiError::missing(&facts.kind, id, param)),
         }
     }
