@@ -10,7 +10,8 @@ use stripe_sim::world::{Found, Rendered, Scan, World};
 
 use crate::{
     dice::Dice,
-    objects::{self, Birth, KINDS, Kind, kind_of},
+    objects::{self, Birth, ENTITLEMENT, KINDS, Kind, kind_of},
+    post::Post,
 };
 
 /// The present of a new account.
@@ -40,6 +41,12 @@ pub(crate) enum Change {
     Dispute { pick: u64 },
     /// An event that says nothing new, or names nothing (trap 16).
     Noise { pick: u64, names: bool },
+    /// What one parent has: some more, and some fewer where they can go.
+    Apart { kind: &'static str, pick: u64, more: u64, fewer: usize },
+    /// Events that were on their way are pushed, in any order, some of them again.
+    Push { pick: u64, most: usize },
+    /// The clock of the machine that copies is set: so many seconds off from then on.
+    SetClock(i64),
 }
 
 /// The account. What happened is written down, for whoever has to understand a failure.
@@ -47,6 +54,8 @@ pub(crate) enum Change {
 pub(crate) struct Account {
     state: Mutex<State>,
     hides_inactive: bool,
+    /// What it pushes.
+    pub(crate) post: Arc<Post>,
 }
 
 #[derive(Debug)]
@@ -58,11 +67,15 @@ struct State {
     history: BTreeMap<(&'static str, String), Vec<Arc<Value>>>,
     gone: BTreeSet<(&'static str, String)>,
     journal: Vec<String>,
+    post: Arc<Post>,
+    clock_off: i64,
 }
 
 #[derive(Debug, Clone)]
 struct Object {
     id: String,
+    /// Whose list shows it, where each has its own.
+    parent: Option<String>,
     created: i64,
     /// Among those of its second.
     place: u64,
@@ -72,10 +85,13 @@ struct Object {
 }
 
 impl Account {
-    /// An account of about `size` objects.
-    pub(crate) fn new(dice: Dice, size: usize, hides_inactive: bool) -> Self {
-        let (kinds, history, gone) = <_>::default();
-        let mut state = State { now: BEGAN, dice, last: 0, kinds, history, gone, journal: Vec::new() };
+    /// An account of about `size` objects. Of a thousand events it pushes so many at once.
+    pub(crate) fn new(mut dice: Dice, size: usize, hides_inactive: bool, pushed: u64) -> Self {
+        let (kinds, history, gone, journal) = <_>::default();
+        let quiet = Arc::new(Post::new(0, dice.apart()));
+        let post = Arc::new(Post::new(pushed, dice.apart()));
+        let (now, last, clock_off) = (BEGAN, 0, 0);
+        let mut state = State { now, dice, last, kinds, history, gone, journal, post: quiet, clock_off };
         // Many share a second, and some are young enough to be within every watermark's hold-back.
         let seconds: Vec<i64> = (0..size / 3 + 1)
             .map(|_| {
@@ -91,13 +107,19 @@ impl Account {
             state.create(kind, second, second);
         }
         state.now = BEGAN;
+        for kind in KINDS.iter().filter(|kind| kind.of.is_some()) {
+            let (pick, more) = (state.dice.next(), *state.dice.pick(&[0, 1, 9, 25]));
+            state.change_apart(kind, pick, more, 0);
+        }
         for _ in 0..size / 12 {
             let pick = state.dice.next();
             state.delete(kind_of("customer"), pick, 0);
         }
         state.expire();
         state.journal.clear();
-        Self { state: Mutex::new(state), hides_inactive }
+        // Nobody was there to push to.
+        state.post = Arc::clone(&post);
+        Self { state: Mutex::new(state), hides_inactive, post }
     }
 
     /// Makes a change, and writes it down with what led to it.
@@ -123,6 +145,18 @@ impl Account {
         let state = self.lock();
         let there = state.kinds.get(kind).into_iter().flatten();
         there.map(|object| (object.id.clone(), Arc::clone(&object.value))).collect()
+    }
+
+    /// Parent and id of what is listed parent by parent, as the lists show it.
+    pub(crate) fn order(&self, kind: &str) -> Vec<(String, String)> {
+        let state = self.lock();
+        let there = state.kinds.get(kind).into_iter().flatten();
+        there.filter_map(|object| Some((object.parent.clone()?, object.id.clone()))).collect()
+    }
+
+    /// How many seconds the clock of the machine that copies is off.
+    pub(crate) fn clock_off(&self) -> i64 {
+        self.lock().clock_off
     }
 
     /// How an object looked at any time; of events, also of those that Stripe no longer keeps.
@@ -170,6 +204,15 @@ impl State {
                     if names { self.shown("customer", &object) } else { json!({ "object": "invoice" }) };
                 self.event("noise", &shown, 0);
             }
+            Change::Apart { kind, pick, more, fewer } => self.change_apart(kind_of(kind), pick, more, fewer),
+            Change::Push { pick, most } => {
+                let pushed = self.post.deliver(pick, most);
+                self.journal.push(format!("pushed: {pushed:?}"));
+            }
+            Change::SetClock(off) => {
+                self.clock_off = off;
+                self.journal.push(format!("the clock is set, it is {off} s off"));
+            }
         }
     }
 
@@ -180,6 +223,39 @@ impl State {
         }
     }
 
+    /// The lists of a few parents are long, those of others short.
+    fn change_apart(&mut self, kind: &'static Kind, pick: u64, more: u64, fewer: usize) {
+        let Some(parent) = self.parent_for(kind, pick % 3) else { return };
+        for _ in 0..more {
+            self.last += 1;
+            let id = objects::id(kind, self.last);
+            self.create_in(kind, &id, Some(parent.clone()), self.now, self.now);
+        }
+        for _ in 0..if kind.goes { fewer } else { 0 } {
+            let of_parent = |object: &&Object| object.parent.as_ref() == Some(&parent);
+            let own: Vec<String> = self
+                .kinds
+                .get(kind.name)
+                .into_iter()
+                .flatten()
+                .filter(of_parent)
+                .map(|object| object.id.clone())
+                .collect();
+            if !own.is_empty() {
+                let id = self.dice.pick(&own).clone();
+                self.remove(kind, &id, 0);
+            }
+        }
+    }
+
+    /// Whose a new object is to be; nobody's while there is nobody, or no feature to have.
+    fn parent_for(&self, kind: &Kind, pick: u64) -> Option<String> {
+        if kind.name == ENTITLEMENT {
+            self.picked("entitlements.feature", pick)?;
+        }
+        self.picked(kind.of?, pick)
+    }
+
     fn create(&mut self, kind: &'static Kind, created: i64, shown: i64) {
         self.last += 1;
         let id = objects::id(kind, self.last);
@@ -188,12 +264,23 @@ impl State {
 
     fn create_as(&mut self, kind: &'static Kind, id: &str, created: i64, shown: i64) {
         let pick = self.dice.next();
+        let parent = self.parent_for(kind, pick);
+        if kind.of.is_none() || parent.is_some() {
+            self.create_in(kind, id, parent, created, shown);
+        }
+    }
+
+    fn create_in(&mut self, kind: &'static Kind, id: &str, parent: Option<String>, created: i64, shown: i64) {
+        let pick = self.dice.next();
         let mut customer = self.picked("customer", pick);
         if self.dice.one_in(4) {
             // Somebody who is gone, if anybody is.
             let gone: Vec<&String> =
                 self.gone.iter().filter(|gone| gone.0 == "customer").map(|gone| &gone.1).collect();
             customer = if gone.is_empty() { None } else { Some((*self.dice.pick(&gone)).clone()) };
+        }
+        if kind.of == Some("customer") {
+            customer.clone_from(&parent);
         }
         let other = match kind.name {
             "refund" | "dispute" => Some(("charge", "charge")),
@@ -204,9 +291,11 @@ impl State {
         let named = other.and_then(|(property, other)| Some((property, self.picked(other, pick)?)));
         let birth = Birth { id, created, customer, named };
         let value = objects::born(kind, birth, &mut self.dice);
-        self.journal.push(format!("{} {id} is made, created {created}, listed from {shown}", kind.name));
+        let of = parent.as_ref().map(|parent| format!(" of {parent}")).unwrap_or_default();
+        self.journal.push(format!("{} {id}{of} is made, created {created}, listed from {shown}", kind.name));
         let object = Object {
             id: id.to_owned(),
+            parent: parent.clone(),
             created,
             place: self.dice.next(),
             shown,
@@ -214,14 +303,16 @@ impl State {
         };
         self.remember(kind.name, id, &object.value);
         self.insert(kind.name, object);
-        self.tell(kind, "created", &value, 0);
+        self.tell(kind, "created", (id, parent.as_deref()), 0);
     }
 
     fn alter(&mut self, kind: &'static Kind, pick: u64, late: i64, edit: impl FnOnce(&mut Value, &mut Dice)) {
         let Some(id) = self.picked(kind.name, pick) else { return };
         let value = self.put(kind.name, &id, edit);
         self.journal.push(format!("{} {id} changes: {}", kind.name, value["metadata"]["version"]));
-        self.tell(kind, "updated", &value, late);
+        let all = self.kinds.get(kind.name).into_iter().flatten();
+        let parent = all.filter(|object| object.id == id).find_map(|object| object.parent.clone());
+        self.tell(kind, "updated", (&id, parent.as_deref()), late);
     }
 
     fn put(&mut self, kind: &'static str, id: &str, edit: impl FnOnce(&mut Value, &mut Dice)) -> Value {
@@ -236,13 +327,26 @@ impl State {
     }
 
     fn delete(&mut self, kind: &'static Kind, pick: u64, late: i64) {
-        let Some(id) = self.picked(kind.name, pick) else { return };
+        if let Some(id) = self.picked(kind.name, pick) {
+            self.remove(kind, &id, late);
+        }
+    }
+
+    fn remove(&mut self, kind: &'static Kind, id: &str, late: i64) {
         let all = self.kinds.get_mut(kind.name).unwrap();
         let place = all.iter().position(|object| object.id == id).unwrap();
-        let value = Value::clone(&all.remove(place).value);
+        let parent = all.remove(place).parent;
         self.journal.push(format!("{} {id} goes", kind.name));
-        self.gone.insert((kind.name, id));
-        self.tell(kind, "deleted", &value, late);
+        self.gone.insert((kind.name, id.to_owned()));
+        // What belonged to it goes with it, and nothing tells of that.
+        for own in KINDS.iter().filter(|own| own.of == Some(kind.name)) {
+            let objects = self.kinds.entry(own.name).or_default().iter();
+            let lost = objects.filter(|object| object.parent.as_deref() == Some(id));
+            let lost: Vec<_> = lost.map(|object| (own.name, object.id.clone())).collect();
+            self.kinds.entry(own.name).or_default().retain(|object| object.parent.as_deref() != Some(id));
+            self.gone.extend(lost);
+        }
+        self.tell(kind, "deleted", (id, parent.as_deref()), late);
     }
 
     fn make_again(&mut self, pick: u64) {
@@ -268,13 +372,20 @@ impl State {
         self.event("charge.dispute.created", &shown, 0);
     }
 
-    /// The event of a change, where there is one.
-    fn tell(&mut self, kind: &Kind, what: &str, value: &Value, late: i64) {
-        if !kind.told && self.dice.one_in(2) {
+    /// The event of a change, where there is one. Of what belongs to another, that one's event tells, or a summary.
+    fn tell(&mut self, kind: &Kind, what: &str, (id, parent): (&str, Option<&str>), late: i64) {
+        if !kind.told && (kind.of.is_some() || self.dice.one_in(2)) {
             return;
         }
-        let shown = self.shown(kind.name, value["id"].as_str().unwrap());
-        self.event(&format!("{}.{what}", kind.name), &shown, late);
+        let (name, shown) = match (kind.of, parent) {
+            (Some(_), Some(parent)) if kind.name == ENTITLEMENT => {
+                let summary = "entitlements.active_entitlement_summary";
+                (format!("{summary}.updated"), json!({ "object": summary, "customer": parent }))
+            }
+            (Some(of), Some(parent)) => (format!("{of}.updated"), self.shown(of, parent)),
+            (_, _) => (format!("{}.{what}", kind.name), self.shown(kind.name, id)),
+        };
+        self.event(&name, &shown, late);
     }
 
     /// A payload: never the whole truth.
@@ -291,13 +402,17 @@ impl State {
             "api_version": "2020-08-27", "livemode": false,
         });
         let at = self.now + late;
-        self.journal.push(format!("  {id} {name} tells of it, created {}, listed from {at}", self.now));
+        let value = Arc::new(value);
+        let pushed = if self.post.send(&value) { ", pushed" } else { "" };
+        self.journal
+            .push(format!("  {id} {name} tells of it, created {}, listed from {at}{pushed}", self.now));
         let object = Object {
             id: id.clone(),
+            parent: None,
             created: self.now,
             place: self.dice.next(),
             shown: at,
-            value: Arc::new(value),
+            value,
         };
         self.remember("event", &id, &object.value);
         self.insert("event", object);
@@ -350,7 +465,11 @@ impl World for Account {
             object.shown <= state.now
                 && scan.created_gte.is_none_or(|second| object.created >= second)
                 && scan.created_lt.is_none_or(|second| object.created < second)
-                && scan.filters.iter().chain(&scan.parent).all(|filter| fits(object, filter))
+                && scan.filters.iter().all(|filter| fits(object, filter))
+                && scan.parent.iter().all(|parent| match &object.parent {
+                    Some(own) => *own == parent.1,
+                    None => fits(object, parent),
+                })
                 && !(scan.hide_canceled && object.value["status"] == "canceled")
                 && !(hides_inactive && scan.kind == "price" && object.value["active"] == false)
         });

@@ -9,7 +9,7 @@ use warehouse::{Memory, SchemaName};
 
 use crate::{
     account::Account,
-    objects::{KINDS, Kind},
+    objects::{KINDS, Kind, resource_of},
 };
 
 /// What is compared.
@@ -36,17 +36,40 @@ pub(crate) fn schema() -> SchemaName {
 pub(crate) fn compare(account: &Account, warehouse: &Memory, kinds: Kinds) -> Result<(), String> {
     let compared = KINDS.iter().filter(|kind| match kinds {
         Kinds::Told => kind.told,
-        Kinds::Walked => catalog::by_object(kind.name).unwrap().also.is_none(),
+        Kinds::Walked => kind.told || kind.of.is_none() && resource_of(kind.name).also.is_none(),
         Kinds::All => true,
     });
     for kind in compared.map(|kind| kind.name).chain(["event"]) {
         compare_kind(account, warehouse, kind).map_err(|difference| format!("{kind} {difference}"))?;
     }
+    for kind in KINDS.iter().filter(|kind| kind.of.is_some() && (kind.told || kinds == Kinds::All)) {
+        compare_order(account, warehouse, kind)?;
+    }
     named_customers(account, warehouse)
 }
 
+/// What is listed parent by parent rests with its parent, in the order of its list.
+fn compare_order(account: &Account, warehouse: &Memory, kind: &Kind) -> Result<(), String> {
+    let mut theirs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (parent, id) in account.order(kind.name) {
+        theirs.entry(parent).or_default().push(id);
+    }
+    let ours: BTreeMap<String, Vec<String>> = children(warehouse, resource_of(kind.name).table)?
+        .into_iter()
+        .map(|(parent, own)| (parent, own.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()))
+        .collect();
+    let differing = theirs.iter().find(|(parent, own)| ours.get(*parent) != Some(own));
+    match differing {
+        Some((parent, own)) => {
+            let shown = ours.get(parent);
+            Err(format!("{} of {parent} are {own:?}, the warehouse has {shown:?}", kind.name))
+        }
+        None => Ok(()),
+    }
+}
+
 fn compare_kind(account: &Account, warehouse: &Memory, kind: &'static str) -> Result<(), String> {
-    let resource = catalog::by_object(kind).unwrap();
+    let resource = resource_of(kind);
     let theirs = account.truth(kind);
     let ours = rows(warehouse, resource)?;
     for (id, object) in &theirs {
@@ -77,9 +100,9 @@ fn compare_kind(account: &Account, warehouse: &Memory, kind: &'static str) -> Re
 
 /// Customers who are gone, but whom others name, have a tombstone (trap 11).
 fn named_customers(account: &Account, warehouse: &Memory) -> Result<(), String> {
-    let ours = rows(warehouse, catalog::by_object("customer").unwrap())?;
+    let ours = rows(warehouse, resource_of("customer"))?;
     let names = |kind: &&Kind| {
-        let table = catalog::by_object(kind.name).unwrap().table;
+        let table = resource_of(kind.name).table;
         table.columns.iter().any(|column| column.name == "customer" && column.refers_to("customer"))
     };
     for kind in KINDS.iter().filter(|kind| kind.told).filter(names) {

@@ -10,6 +10,7 @@ mod compare;
 mod dice;
 mod objects;
 mod play;
+mod post;
 mod schedule;
 mod warehouse;
 

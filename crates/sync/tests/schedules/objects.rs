@@ -1,6 +1,7 @@
 //! What the objects of the account look like. Each edit changes them in another way: values, nulls, properties that
 //! come and go, and some that no catalogue knows.
 
+use catalog::Resource;
 use serde_json::{Map, Value, json};
 
 use crate::dice::Dice;
@@ -16,6 +17,8 @@ pub(crate) struct Kind {
     pub(crate) goes: bool,
     /// The nested list it has.
     pub(crate) nested: Option<Nested>,
+    /// The kind whose objects must be asked for theirs, one after another.
+    pub(crate) of: Option<&'static str>,
 }
 
 /// A nested list that is shown cut at ten.
@@ -27,16 +30,27 @@ pub(crate) struct Nested {
 }
 
 const fn kind(name: &'static str, prefix: &'static str, told: bool, goes: bool) -> Kind {
-    Kind { name, prefix, told, goes, nested: None }
+    Kind { name, prefix, told, goes, nested: None, of: None }
 }
 
 const fn with(kind: &Kind, property: &'static str, object: &'static str, prefix: &'static str) -> Kind {
     let nested = Some(Nested { property, object, prefix });
-    Kind { name: kind.name, prefix: kind.prefix, told: kind.told, goes: kind.goes, nested }
+    Kind { name: kind.name, prefix: kind.prefix, told: kind.told, goes: kind.goes, nested, of: None }
+}
+
+const fn apart(kind: &Kind, of: &'static str) -> Kind {
+    Kind {
+        name: kind.name,
+        prefix: kind.prefix,
+        told: kind.told,
+        goes: kind.goes,
+        nested: None,
+        of: Some(of),
+    }
 }
 
 /// What the account has, those first that others name.
-pub(crate) static KINDS: [Kind; 17] = [
+pub(crate) static KINDS: [Kind; 21] = [
     kind("customer", "cus", true, true),
     kind("product", "prod", true, true),
     kind("price", "price", true, false),
@@ -54,7 +68,14 @@ pub(crate) static KINDS: [Kind; 17] = [
     kind("balance_transaction", "txn", false, false),
     kind("invoiceitem", "ii", false, true),
     kind("invoice_payment", "inpay", false, false),
+    kind("entitlements.feature", "feat", true, false),
+    apart(&kind("customer_balance_transaction", "cbtxn", true, false), "customer"),
+    apart(&kind(ENTITLEMENT, "ent", true, true), "customer"),
+    apart(&kind("product_feature", "prodft", false, true), "product"),
 ];
+
+/// What customers have; while the account has no feature, they have none (see `catalog::Parent::needs`).
+pub(crate) const ENTITLEMENT: &str = "entitlements.active_entitlement";
 
 pub(crate) fn kind_of(name: &str) -> &'static Kind {
     KINDS.iter().find(|kind| kind.name == name).unwrap()
@@ -76,6 +97,11 @@ pub(crate) struct Birth<'a> {
     pub(crate) customer: Option<String>,
     /// Another object it names, with the property.
     pub(crate) named: Option<(&'static str, String)>,
+}
+
+/// The resource of a kind.
+pub(crate) fn resource_of(kind: &str) -> &'static Resource {
+    catalog::resources().iter().copied().find(|resource| resource.table.object == kind).unwrap()
 }
 
 /// A new object.

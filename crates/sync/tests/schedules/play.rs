@@ -50,7 +50,9 @@ pub(crate) struct Failure {
 /// Plays `schedule` to its end, and on until everything must be equal; gives what happened.
 pub(crate) fn play(schedule: &Schedule, defect: Option<Defect>) -> Result<Vec<String>, Failure> {
     let mut dice = Dice::new(schedule.seed).apart();
-    let account = Arc::new(Account::new(dice.apart(), schedule.size, schedule.hides_inactive));
+    let Schedule { size, hides_inactive, pushed, .. } = *schedule;
+    let account = Arc::new(Account::new(dice.apart(), size, hides_inactive, pushed));
+    account.change(&Change::SetClock(schedule.clock_off), "");
     let whole = AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(Playing::new(schedule, &account, defect, &mut dice).whole())
@@ -134,11 +136,53 @@ impl<'a> Playing<'a> {
         let ended = tokio::select! {
             biased;
             () = self.died.notified() => None,
-            ended = engine.run(&stop) => Some(ended),
+            ended = self.run_and_push(&engine, &stop) => Some(ended),
         };
         self.engine = Some(engine);
         self.line.happen(u64::MAX, true);
         ended
+    }
+
+    /// A cycle, and beside it passes over what is pushed, the last of them when the cycle is over.
+    async fn run_and_push(
+        &self,
+        engine: &Engine<Struck>,
+        stop: &CancellationToken,
+    ) -> Result<Report, SyncError> {
+        let over = CancellationToken::new();
+        let cycle = async {
+            let ended = engine.run(stop).await;
+            over.cancel();
+            ended
+        };
+        tokio::join!(cycle, self.push(engine, stop, &over)).0
+    }
+
+    async fn push(&self, engine: &Engine<Struck>, stop: &CancellationToken, over: &CancellationToken) {
+        let post = &self.account.post;
+        engine.prepare().await.unwrap();
+        loop {
+            let last = over.is_cancelled();
+            let due = post.due();
+            if !due.is_empty() {
+                match engine.apply_pushed(due, stop).await {
+                    Ok(pass) => {
+                        self.account.note(format!("  > {:?}", pass.events));
+                        post.settle(&pass);
+                    }
+                    // They wait on.
+                    Err(error) => self.account.note(format!("  > {}", error.sentence())),
+                }
+            }
+            if last {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = post.arrived.notified() => {}
+                () = over.cancelled() => {}
+            }
+        }
     }
 
     fn process(&self) -> Engine<Struck> {
@@ -154,11 +198,7 @@ impl<'a> Playing<'a> {
                 longest: Duration::from_millis(1),
             },
         };
-        let clock = Off {
-            account: Arc::clone(&self.account),
-            seconds: self.schedule.clock_off,
-            began: Instant::now(),
-        };
+        let clock = Off { account: Arc::clone(&self.account), began: Instant::now() };
         Engine {
             stripe: Stripe::in_process(config, Arc::new(clock), Box::new(Carrier(Arc::clone(&self.line))))
                 .unwrap(),
@@ -195,14 +235,14 @@ fn told(ended: &Ended) -> String {
 /// The clock of a machine: the account's time and that of tokio, and something off.
 struct Off {
     account: Arc<Account>,
-    seconds: i64,
     began: Instant,
 }
 
 impl Clock for Off {
     fn now(&self) -> DateTime<Utc> {
         let elapsed = i64::try_from(self.began.elapsed().as_micros()).unwrap();
-        DateTime::from_timestamp_micros((self.account.now() + self.seconds) * 1_000_000 + elapsed).unwrap()
+        DateTime::from_timestamp_micros((self.account.now() + self.account.clock_off()) * 1_000_000 + elapsed)
+            .unwrap()
     }
 }
 
@@ -238,7 +278,12 @@ impl UnderWay {
     fn depart(&mut self) -> (u64, [u64; 2]) {
         let number = self.requests;
         self.requests += 1;
-        let mut way = || if self.dice.one_in(3) { self.dice.below(30) } else { 0 };
+        let mut way = || match self.dice.below(60) {
+            0..20 => self.dice.below(30),
+            // Long enough for what is asked later to be stored first.
+            20 => self.dice.below(5_000),
+            _ => 0,
+        };
         (number, [way(), way()])
     }
 }

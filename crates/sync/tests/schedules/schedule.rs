@@ -1,6 +1,6 @@
 //! A schedule: what happens to an account and to those who copy it, derived from one number.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use stripe_sim::Fault;
 use sync::Options;
@@ -17,8 +17,10 @@ pub(crate) struct Schedule {
     pub(crate) page: usize,
     /// A bare list of prices leaves out inactive ones (trap 10).
     pub(crate) hides_inactive: bool,
-    /// How far this machine's clock is off, in seconds.
+    /// How far this machine's clock is off at first, in seconds.
     pub(crate) clock_off: i64,
+    /// Of a thousand events so many are pushed at once.
+    pub(crate) pushed: u64,
     pub(crate) options: Options,
     pub(crate) cycles: Vec<Cycle>,
 }
@@ -49,12 +51,16 @@ pub(crate) enum End {
     Stopped { request: u64 },
 }
 
+/// Rounds over parents are broken off as soon as some were asked.
+const BRIEF: Duration = Duration::from_millis(1);
 const DAY: i64 = 86_400;
+/// How far a clock is off once it is set, in seconds.
+const CLOCKS: [i64; 6] = [0, 0, -600, -3 * DAY, 400, 300 * DAY];
 const LATE: [i64; 6] = [0, 0, 0, 5, 60, 100];
 const BETWEEN: [i64; 14] =
     [0, 1, 30, 119, 121, 600, 3_600, 7 * 3_600, DAY, 3 * DAY, 8 * DAY, 28 * DAY, 31 * DAY, 40 * DAY];
 /// Losing a permission takes away a list and the objects below it.
-const REFUSABLE: [&str; 8] = [
+const REFUSABLE: [&str; 12] = [
     "/v1/events",
     "/v1/events",
     "/v1/customers",
@@ -63,6 +69,11 @@ const REFUSABLE: [&str; 8] = [
     "/v1/subscription_items",
     "/v1/prices",
     "/v1/payment_methods",
+    // Some parents and what belongs to them, all of it, and one list of all parents.
+    "/v1/customers/cus_1",
+    "/v1/customers/cus_",
+    "/v1/products/prod_",
+    "/v1/entitlements/active_entitlements",
 ];
 
 impl Schedule {
@@ -78,6 +89,7 @@ impl Schedule {
             page: *dice.pick(&[3, 7, 20, 100]),
             hides_inactive: dice.one_in(2),
             clock_off: *dice.pick(&[0, 0, 0, -7_200, 40_000]),
+            pushed: *dice.pick(&[0, 0, 500, 900, 1_000]),
             options,
             cycles: (0..cycles).map(|_| cycle(&mut dice)).collect(),
         }
@@ -126,6 +138,13 @@ impl Schedule {
         if self.page < 100 {
             all.push(Self { page: 100, ..self.clone() });
         }
+        if self.pushed > 0 {
+            all.push(Self { pushed: 0, ..self.clone() });
+        }
+        if self.options.rounds == BRIEF {
+            let options = Options { rounds: Options::default().rounds, ..self.options };
+            all.push(Self { options, ..self.clone() });
+        }
         if self.clock_off != 0 {
             all.push(Self { clock_off: 0, ..self.clone() });
         }
@@ -141,6 +160,7 @@ fn options(dice: &mut Dice) -> Options {
         event_pages: *dice.pick(&[1, 2, 4, 50]),
         reads: dice.size(1, 8),
         tables: dice.size(1, 6),
+        rounds: *dice.pick(&[BRIEF, Options::default().rounds]),
         ..Options::default()
     }
 }
@@ -164,7 +184,7 @@ fn change(dice: &mut Dice) -> Change {
         0 => dice.pick(&KINDS),
         _ => dice.pick(&KINDS[..8]),
     };
-    match dice.below(20) {
+    match dice.below(26) {
         0..5 => Change::Create { kind: kind.name, late },
         5..10 => Change::Edit { kind: kind.name, pick, late },
         10..13 => {
@@ -182,6 +202,17 @@ fn change(dice: &mut Dice) -> Change {
         },
         17 => Change::Dispute { pick },
         18 => Change::Noise { pick, names: dice.one_in(2) },
+        19..22 => {
+            let kinds: Vec<_> = KINDS.iter().filter(|kind| kind.of.is_some()).collect();
+            Change::Apart {
+                kind: dice.pick(&kinds).name,
+                pick,
+                more: *dice.pick(&[0, 1, 2, 12]),
+                fewer: dice.size(0, 4),
+            }
+        }
+        22..25 => Change::Push { pick, most: dice.size(1, 8) },
+        25 if dice.one_in(2) => Change::SetClock(*dice.pick(&CLOCKS)),
         _ => Change::Wait(*dice.pick(&[1, 1, 60, 130, 600])),
     }
 }
@@ -230,10 +261,11 @@ fn end(dice: &mut Dice) -> End {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, size, page, hides_inactive, clock_off, options, cycles } = self;
+        let Self { seed, size, page, hides_inactive, clock_off, pushed, options, cycles } = self;
         writeln!(
             f,
-            "seed {seed}: {size} objects, {page} to a page, inactive prices hidden: {hides_inactive}, clock off by {clock_off} s"
+            "seed {seed}: {size} objects, {page} to a page, inactive prices hidden: {hides_inactive}, clock off by {clock_off} s, \
+             {pushed} of 1000 events pushed at once"
         )?;
         writeln!(f, "{options:?}")?;
         for (number, Cycle { changes, faults, refused, end }) in cycles.iter().enumerate() {
