@@ -6,7 +6,8 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use store::{MasterKey, NewConnection, Outcome};
+use secrecy::ExposeSecret;
+use store::{MasterKey, NewConnection, Outcome, Reauthentication};
 use stripe_sim::{
     DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     bulk::{Bulk, BulkCounts},
@@ -262,6 +263,33 @@ async fn a_cycle_that_reaches_no_table_does_not_take_warnings_away_and_another_c
     here.store.delete_connection(&here.shop.id).await.unwrap();
     here.store.insert_connection(&shop(DEMO_KEY), SystemClock.now()).await.unwrap();
     assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Live);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn trap_29_refused_credentials_wait_for_a_person_and_are_never_renewed_behind_anybodys_back() {
+    let here = Here::new().await;
+    here.run().await;
+    here.sim.set_faults(FaultScript::new().always("/v1/", Fault::status(401)));
+    assert!(here.run().await.unauthorized);
+    assert!(matches!(here.status().await, Status::ReauthenticationRequired { .. }));
+    assert_eq!(table(&here.shown().await, "charges").rows, 40, "nothing is lost");
+    let key = here.store.credentials(&here.shop.id).await.unwrap();
+    assert_eq!(key.expose_secret(), DEMO_KEY);
+    let asked = here.sim.stats();
+    here.updates.begin_due(TimeDelta::zero()).await;
+    assert_eq!(here.updates.running_since("shop"), None, "nobody connected again");
+    assert_eq!(here.sim.stats(), asked);
+    assert!(asked.by_path.keys().all(|path| !path.contains("oauth")), "{asked:?}");
+    // Another key is used from the store, and only from there.
+    here.sim.set_faults(FaultScript::new());
+    let NewConnection { account_id, livemode, time_zone, how, .. } = shop(DEMO_KEY);
+    let credentials = RESTRICTED.to_owned().into();
+    let new = Reauthentication { account_id, livemode, time_zone, how, credentials };
+    here.store.replace_credentials(&here.shop.id, &new, SystemClock.now()).await.unwrap();
+    let summary = here.run().await;
+    assert_eq!((summary.ending, summary.unauthorized), (Ending::Partial, false), "{summary:?}");
+    assert_eq!(table(&here.shown().await, "customers").state, TableStanding::Failed, "it may not read them");
     here.end().await;
 }
 

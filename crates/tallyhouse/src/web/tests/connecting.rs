@@ -389,6 +389,27 @@ async fn what_began_is_done_to_its_end_also_when_the_tab_is_closed() {
 }
 
 #[tokio::test]
+async fn trap_29_new_credentials_are_stored_before_anything_is_done_with_them() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let fields = [("name", "shop"), ("key", SECRET_KEY)];
+    here.post("/admin/connections/new/stripe/key", &admin, &fields).await;
+    let fields = [("csrf", admin.csrf.as_str()), ("connection", "shop"), ("key", "rk_test_1")];
+    let again = form("/admin/connections/new/stripe/key", &admin.cookie, &fields);
+    let closed = here.sync.stopping.close().await;
+    tokio::select! {
+        answer = here.router.clone().oneshot(again) => panic!("{answer:?} came too early"),
+        () = here.sync.stopping.reached() => {}
+    }
+    assert_eq!(here.sync.did(), ["start shop"], "the update of the old ones is not even stopped");
+    let connection = here.store.connection_named("shop").await.unwrap().unwrap();
+    assert_eq!(here.store.credentials(&connection.id).await.unwrap().expose_secret(), "rk_test_1");
+    drop(closed);
+    here.app.finished().await;
+    assert_eq!(here.sync.did(), ["start shop", "stop shop", "start shop"]);
+}
+
+#[tokio::test]
 async fn trap_27_access_that_nothing_lives_by_is_given_back() {
     let expected = [
         (Says::LiveData, "acct_1"),
