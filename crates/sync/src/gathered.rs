@@ -150,3 +150,36 @@ pub(crate) fn merge(batch: &mut Batch, resource: &'static Resource, decoded: Dec
         batch.writes.push(Write { table: child.table, change: Change::ReplaceChildren { parents, rows } });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use catalog::Decoder;
+
+    use super::*;
+
+    /// One customer who is so many bytes long.
+    fn customer(bytes: usize) -> Decoded {
+        let resource = catalog::resource("customers").unwrap();
+        let mut decoder = Decoder::new(resource);
+        let name = "n".repeat(bytes);
+        let page =
+            format!(r#"{{"data":[{{"id":"cus_1","object":"customer","name":"{name}"}}],"has_more":false}}"#);
+        decoder.page(page.as_bytes(), 0, &HashSet::new()).unwrap();
+        decoder.finish()
+    }
+
+    #[test]
+    fn few_rows_that_are_long_are_full_and_stored_one_by_one() {
+        let mut gathered = Gathered::default();
+        gathered.walked(customer(MOST_BYTES / 3), Slice::whole(), None);
+        assert!(!gathered.is_full(100));
+        (0..2).for_each(|_| gathered.walked(customer(MOST_BYTES), Slice::whole(), None));
+        assert!(gathered.is_full(100), "three rows, but too long for a hundred");
+        for _ in 0..3 {
+            assert_eq!(gathered.take(100).rows, 1);
+        }
+        assert!(gathered.is_empty() && !gathered.is_full(1));
+    }
+}

@@ -4,6 +4,7 @@
 
 mod following;
 mod gaps;
+mod parents;
 mod pushing;
 mod rereading;
 mod small;

@@ -87,7 +87,7 @@ impl World for Small {
             !hidden
                 && scan.created_gte.is_none_or(|second| created >= second)
                 && scan.created_lt.is_none_or(|second| created < second)
-                && scan.filters.iter().all(fits)
+                && scan.filters.iter().chain(&scan.parent).all(fits)
                 && !(scan.hide_canceled && object["status"] == "canceled")
         });
         let page = shown.take(take).map(|object| Rendered::Value(Arc::new(object))).collect();
@@ -109,7 +109,16 @@ impl World for Small {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["customer", "charge", "subscription", "event", "payment_intent", "payment_method", "price"]
+        vec![
+            "customer",
+            "customer_balance_transaction",
+            "charge",
+            "subscription",
+            "event",
+            "payment_intent",
+            "payment_method",
+            "price",
+        ]
     }
 
     fn advance(&self, _seconds: i64) -> Vec<String> {
