@@ -226,10 +226,11 @@ async fn trap_11_and_12_children_go_with_their_parent_and_stay_when_it_does_not_
 #[tokio::test]
 async fn trap_5_children_without_a_second_of_their_own_are_copied_whole() {
     let world = Small::default();
-    with_items(&world, "active", 230);
-    for item in world.objects.lock().unwrap().get_mut("subscription_item").unwrap() {
+    let mut subscription = subscription("active", 230);
+    for item in subscription["items"]["data"].as_array_mut().unwrap() {
         item.as_object_mut().unwrap().remove("created");
     }
+    world.put(subscription);
     let copied = copied(world).await;
     assert_eq!(copied.items().len(), 230);
 }

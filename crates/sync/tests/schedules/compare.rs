@@ -15,7 +15,7 @@ use crate::{
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kinds {
-    /// What events tell all of, and the events themselves.
+    /// What events tell all of, and the events themselves; but not what must be asked for parent by parent.
     Told,
     /// What one list shows all of.
     Walked,
@@ -35,14 +35,16 @@ pub(crate) fn schema() -> SchemaName {
 /// The first difference, in words.
 pub(crate) fn compare(account: &Account, warehouse: &Memory, kinds: Kinds) -> Result<(), String> {
     let compared = KINDS.iter().filter(|kind| match kinds {
-        Kinds::Told => kind.told,
+        // A round that was broken off ends before one begins that asks for what changed meanwhile.
+        Kinds::Told => kind.told && kind.of.is_none(),
         Kinds::Walked => kind.told || kind.of.is_none() && resource_of(kind.name).also.is_none(),
         Kinds::All => true,
     });
     for kind in compared.map(|kind| kind.name).chain(["event"]) {
         compare_kind(account, warehouse, kind).map_err(|difference| format!("{kind} {difference}"))?;
     }
-    for kind in KINDS.iter().filter(|kind| kind.of.is_some() && (kind.told || kinds == Kinds::All)) {
+    let ordered = |kind: &&Kind| kind.of.is_some() && (kinds == Kinds::All || kinds == Kinds::Walked && kind.told);
+    for kind in KINDS.iter().filter(ordered) {
         compare_order(account, warehouse, kind)?;
     }
     named_customers(account, warehouse)
