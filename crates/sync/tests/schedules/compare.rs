@@ -43,7 +43,8 @@ pub(crate) fn compare(account: &Account, warehouse: &Memory, kinds: Kinds) -> Re
     for kind in compared.map(|kind| kind.name).chain(["event"]) {
         compare_kind(account, warehouse, kind).map_err(|difference| format!("{kind} {difference}"))?;
     }
-    let ordered = |kind: &&Kind| kind.of.is_some() && (kinds == Kinds::All || kinds == Kinds::Walked && kind.told);
+    let ordered =
+        |kind: &&Kind| kind.of.is_some() && (kinds == Kinds::All || kinds == Kinds::Walked && kind.told);
     for kind in KINDS.iter().filter(ordered) {
         compare_order(account, warehouse, kind)?;
     }
