@@ -156,7 +156,7 @@ impl Default for Stripe {
             oauth_scope: OauthScope::ReadOnly,
             requests_per_second: None,
             requests_per_second_per_endpoint: 24,
-            concurrent_requests: 24,
+            concurrent_requests: 64,
         }
     }
 }
