@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
+use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use crate::{
@@ -155,7 +156,7 @@ impl Stripe {
         let endpoint = endpoint(path);
         let mut attempt = 1;
         loop {
-            let error = match self.once(path, query, &endpoint).await {
+            let error = match self.begun(path, query, &endpoint).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -233,6 +234,24 @@ impl Stripe {
     pub fn width(&self, path: &str, most_per_second: u32) -> usize {
         let width = self.inner.budget.width(&endpoint(path), most_per_second);
         usize::try_from(width).unwrap_or(usize::MAX)
+    }
+
+    /// Asks once, in a task of its own: whoever waits for a turn or holds a place keeps others from theirs, and must not
+    /// depend on the caller's polling it. It ends with the caller.
+    async fn begun(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
+        let (stripe, path, endpoint) = (self.clone(), path.to_owned(), endpoint.to_owned());
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let query: Vec<(String, String)> = query.iter().map(owned).collect();
+        let asked = tokio::spawn(async move {
+            let query: Vec<_> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            stripe.once(&path, &query, &endpoint).await
+        });
+        match AbortOnDropHandle::new(asked).await {
+            Ok(answer) => answer,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            // Only the runtime ends it otherwise, and with it everybody who waits.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Asks once, when it may, and tells the budget.

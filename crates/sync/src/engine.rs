@@ -7,7 +7,7 @@ use std::{
 };
 
 use stripe_api::Stripe;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
@@ -34,7 +34,8 @@ pub struct Options {
     pub event_pages: usize,
     /// Objects read again at once, or parents asked; more parents when answers take long.
     pub reads: usize,
-    /// Tables walked at once: Stripe's limits are full with a few, and each holds a transaction in memory.
+    /// Tables walked at once, and rounds that go beside them: Stripe's limits are full with a few, and each holds a transaction
+    /// in memory.
     pub tables: usize,
     /// Parents looked up at once that are asked for what belongs to them.
     pub parents: usize,
@@ -167,8 +168,15 @@ impl<W: Warehouse> Engine<W> {
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
         let (held, mut owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
-        let time = Time::until(Instant::now() + self.options.rounds);
-        let rounds = Rounds { cycle: &cycle, changes: cycle.changes(), time, held, ended };
+        let stood = stored.tables.clone();
+        let rounds = Rounds {
+            cycle: &cycle,
+            changes: cycle.changes(),
+            time: Time::from_now(self.options.rounds),
+            held,
+            stood,
+            ended,
+        };
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
         let (tables, went) = rounds.beside(cycle.walks(stored)).await;
         let mut tables = unless_all_is_lost(tables)?;

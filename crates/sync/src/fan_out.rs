@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use warehouse::{Age, Batch, Belonging, Change, Ids, Warehouse, Write};
 
 use crate::{
@@ -103,7 +103,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         let mut looking = FuturesUnordered::new();
         // Those that are owed are asked in any case, and then at least one more: every time the round comes further.
         let (mut came_further, mut due, mut is_broken_off) = (false, false, false);
-        let mut patience = interval(PATIENCE);
+        let mut patience = interval_at(Instant::now() + PATIENCE, PATIENCE);
         patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             unless_stopped(&self.cycle.fetch.stop)?;
@@ -250,7 +250,7 @@ impl Line {
             return Some((owed, false));
         }
         if owes_too_much(&known.owed) {
-            (self.next, self.at_end) = (VecDeque::new(), true);
+            return None; // Some that are asked just now may yet answer.
         }
         self.next.pop_front().map(|parent| (parent, true))
     }
@@ -286,4 +286,21 @@ impl Known {
 /// Whether what came makes a transaction.
 fn is_full(came: &[Asked]) -> bool {
     came.len() >= TOGETHER || came.iter().map(|asked| asked.set.rows()).sum::<usize>() >= ROWS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_owes_too_much_goes_on_when_some_answer_after_all() {
+        let ids = |count: usize| (0..count).map(|number| format!("cus_{number}"));
+        let mut known = Known { owed: ids(60).collect(), answered: true };
+        let next = VecDeque::from(["cus_next".to_owned()]);
+        let mut line = Line { owed: VecDeque::new(), next, looked_up: String::new(), at_end: true };
+        assert_eq!(line.next(&known), None);
+        assert!(!line.is_over(), "nobody asked the last one");
+        known.owed = ids(45).collect();
+        assert_eq!(line.next(&known), Some(("cus_next".to_owned(), true)));
+    }
 }

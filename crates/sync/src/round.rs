@@ -74,7 +74,7 @@ pub(crate) struct Round {
     /// forward or an earlier version began the round.
     #[serde(default)]
     next_since_micros: Option<i64>,
-    /// When the first round of all began, which asked every parent that the walk over their list had brought.
+    /// When the first round of all began, if just before it the walk over the parents' list had brought all of them.
     #[serde(default)]
     first_micros: Option<i64>,
     /// The last parent whose set is stored.
@@ -92,32 +92,34 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// The round to go now: the one that was broken off, or a new one, over all parents when that is due.
-    pub(crate) fn next(held: Option<&Self>, now: Beginning, whole_every: Duration) -> Self {
-        let Some(held) = held else { return Self::first(now) };
-        if !held.over {
-            return held.clone();
+    /// The round to go after this one: this one, when it was broken off, or a new one, over all parents when that is due.
+    pub(crate) fn next(&self, now: Beginning, whole_every: Duration) -> Self {
+        if !self.over {
+            return self.clone();
         }
         let every = i64::try_from(whole_every.as_micros()).unwrap_or(i64::MAX);
         let dated = now.began.dated_micros;
-        let whole = held.whole_micros.is_none_or(|last| dated.saturating_sub(last) >= every);
+        let whole = self.whole_micros.is_none_or(|last| dated.saturating_sub(last) >= every);
         Self {
-            since_micros: held.next_since_micros.filter(|_| !whole),
-            next_since_micros: held.since_after(now),
-            first_micros: held.first_micros,
-            whole_micros: held.whole_micros,
-            owed: held.owed.clone(),
-            ..Self::first(now)
+            since_micros: self.next_since_micros.filter(|_| !whole),
+            next_since_micros: self.since_after(now),
+            first_micros: self.first_micros,
+            whole_micros: self.whole_micros,
+            owed: self.owed.clone(),
+            ..Self::first(now, true)
         }
     }
 
-    /// One over all parents, of which no one was ever asked.
-    pub(crate) fn first(now: Beginning) -> Self {
+    /// One over all parents, of which no one was ever asked. Unless they `stood` there before, their list was walked just now.
+    pub(crate) fn first(now: Beginning, stood: bool) -> Self {
+        let held_back = now.began.as_of_micros.saturating_sub(HELD_BACK);
+        let since =
+            if stood { held_back.min(now.unsettled_since_micros) } else { now.unsettled_since_micros };
         Self {
             since_micros: None,
             began: now.began,
-            next_since_micros: Some(now.unsettled_since_micros),
-            first_micros: Some(now.began.as_of_micros),
+            next_since_micros: Some(since),
+            first_micros: (!stood).then_some(now.began.as_of_micros),
             after: String::new(),
             over: false,
             owed: BTreeSet::new(),
@@ -205,21 +207,21 @@ mod tests {
     #[test]
     fn a_round_goes_on_where_it_was_broken_off_then_only_over_what_changed() {
         let every = Duration::from_secs(28 * 86_400);
-        let mut first = Round::next(None, day(1), every);
+        let mut first = Round::first(day(1), false);
         assert_eq!(first.since_micros, None, "every parent");
         first.after = "cus_7".to_owned();
-        assert_eq!(Round::next(Some(&first), day(2), every), first);
+        assert_eq!(first.next(day(2), every), first);
         assert!(matches!(first.state(), TableState::Copying { .. }));
         first.ended();
         assert!(matches!(first.state(), TableState::Live { .. }));
-        let mut second = Round::next(Some(&first), day(3), every);
+        let mut second = first.next(day(3), every);
         assert_eq!((second.since_micros, second.began), (Some(DAY - 1_000_000), day(3).began));
         second.ended();
-        let third = Round::next(Some(&second), day(28), every);
+        let third = second.next(day(28), every);
         assert_eq!(third.since_micros, Some(3 * DAY - HELD_BACK), "they may not have shown all");
-        assert_eq!(Round::next(Some(&second), day(29), every).since_micros, None, "all again");
+        assert_eq!(second.next(day(29), every).since_micros, None, "all again");
         second.begin_anew();
-        assert_eq!(Round::next(Some(&second), day(4), every).since_micros, None);
+        assert_eq!(second.next(day(4), every).since_micros, None);
     }
 
     #[test]
@@ -228,12 +230,14 @@ mod tests {
             let (as_of_micros, dated_micros) = (DAY + seconds * 1_000_000, DAY + seconds * 1_000_000);
             Beginning { began: Began { as_of_micros, dated_micros }, unsettled_since_micros: as_of_micros }
         };
-        let mut first = Round::first(second(0));
+        let mut first = Round::first(second(0), false);
         first.ended();
-        let mut again = Round::next(Some(&first), second(10), Duration::MAX);
+        let mut again = first.next(second(10), Duration::MAX);
         again.ended();
-        let third = Round::next(Some(&again), second(20), Duration::MAX);
+        let third = again.next(second(20), Duration::MAX);
         assert_eq!((again.since_micros, third.since_micros), (Some(DAY), Some(DAY)));
+        let late = Round::first(second(0), true);
+        assert_eq!(late.next_since_micros, Some(DAY - HELD_BACK), "some may have changed just before");
     }
 
     #[test]
@@ -244,12 +248,12 @@ mod tests {
             let began = Began { as_of_micros: began.as_of_micros + by, ..began };
             Beginning { began, unsettled_since_micros: unsettled_since_micros + by }
         };
-        let mut round = Round::first(day(1));
+        let mut round = Round::first(day(1), false);
         let mut over_all = Vec::new();
         for now in [day(2), later(3, forward), later(4, forward), later(5, forward), later(6, 0), later(7, 0)]
         {
             round.ended();
-            round = Round::next(Some(&round), now, every);
+            round = round.next(now, every);
             over_all.push(round.is_over_all());
         }
         assert_eq!(over_all, [false, false, true, false, false, false]);
@@ -257,11 +261,11 @@ mod tests {
 
     #[test]
     fn after_a_round_that_an_earlier_version_began_all_parents_are_asked() {
-        let mut held = serde_json::to_value(Round::first(day(1))).unwrap();
+        let mut held = serde_json::to_value(Round::first(day(1), false)).unwrap();
         held.as_object_mut().unwrap().remove("next_since_micros");
         let mut held: Round = serde_json::from_value(held).unwrap();
         held.ended();
-        assert!(Round::next(Some(&held), day(2), Duration::MAX).is_over_all());
+        assert!(held.next(day(2), Duration::MAX).is_over_all());
     }
 
     #[test]

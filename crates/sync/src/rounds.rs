@@ -11,9 +11,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-use catalog::Table;
+use catalog::{Resource, Table};
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use tokio::time::Instant;
 use warehouse::{Batch, Warehouse};
@@ -35,8 +36,8 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    pub(crate) fn until(until: Instant) -> Self {
-        Self { until, walking: AtomicBool::new(false) }
+    pub(crate) fn from_now(on: Duration) -> Self {
+        Self { until: Instant::now() + on, walking: AtomicBool::new(false) }
     }
 
     /// Whether changes of other tables are to be looked for again.
@@ -52,6 +53,8 @@ pub(crate) struct Rounds<'a, W> {
     pub(crate) time: Time,
     /// As they are stored, by table.
     pub(crate) held: BTreeMap<String, Round>,
+    /// Where tables stood before lists were walked.
+    pub(crate) stood: BTreeMap<String, TableState>,
     /// Those that came to their end in this cycle: what changed since is the next cycle's, or a cycle might never end.
     pub(crate) ended: Ended,
 }
@@ -129,12 +132,17 @@ impl<W: Warehouse> Rounds<'_, W> {
 
     fn is_over_all(&self, around: Around) -> bool {
         let table = around.table().name;
-        !self.ended.contains_key(table) && self.next(self.held.get(table)).is_over_all()
+        !self.ended.contains_key(table) && self.next(around, self.held.get(table)).is_over_all()
     }
 
-    fn next(&self, held: Option<&Round>) -> Round {
+    fn next(&self, around: Around, held: Option<&Round>) -> Round {
         let now = Beginning::now(&self.cycle.fetch.stripe);
-        Round::next(held, now, self.cycle.engine.options.reread.rounds_every)
+        let stood =
+            |owner: &Resource| matches!(self.stood.get(owner.table.name), Some(TableState::Live { .. }));
+        match held {
+            Some(held) => held.next(now, self.cycle.engine.options.reread.rounds_every),
+            None => Round::first(now, catalog::resource_with(around.parent.table).is_some_and(stood)),
+        }
     }
 
     /// Goes every round that is left, side by side, and once more over what changed meanwhile. Gives those that came to their
@@ -143,10 +151,11 @@ impl<W: Warehouse> Rounds<'_, W> {
     /// # Errors
     /// What concerns all tables; what concerns one is in its report.
     pub(crate) async fn after(
-        self,
+        mut self,
         went: Vec<Went>,
         tables: &mut Vec<TableReport>,
     ) -> Result<Option<Ended>, SyncError> {
+        self.time = Time::from_now(self.cycle.engine.options.rounds);
         let mut gone: BTreeMap<&str, Went> =
             went.into_iter().map(|went| (went.around.table().name, went)).collect();
         let going: Vec<_> = all()
@@ -178,7 +187,7 @@ impl<W: Warehouse> Rounds<'_, W> {
             return self.round(around, parents, held.cloned()).await;
         };
         let Some(ended) = gone.ended() else { return gone };
-        let again = self.next(Some(ended));
+        let again = self.next(around, Some(ended));
         match self.fan_out(around).parents(again.since_micros(), String::new(), 1).await {
             Ok(changed) if changed.is_empty() => gone,
             Ok(_) => {
@@ -212,7 +221,7 @@ impl<W: Warehouse> Rounds<'_, W> {
     }
 
     async fn go(&self, around: Around, held: Option<Round>) -> Went {
-        let mut round = self.next(held.as_ref());
+        let mut round = self.next(around, held.as_ref());
         let fan_out = self.fan_out(around);
         let mut done = Done::default();
         let outcome = match self.nothing_changed(&fan_out, &round, held).await {
@@ -273,7 +282,11 @@ impl<W: Warehouse> Rounds<'_, W> {
         Ok(state)
     }
 
+    /// Stores where a table stands, unless it stood there before.
     async fn stands(&self, around: Around, state: &TableState) -> Result<(), SyncError> {
+        if self.stood.get(around.table().name) == Some(state) {
+            return Ok(());
+        }
         let mut batch = Batch::of(self.changes.schema);
         batch.checkpoints.push(table_checkpoint(around.table().name, state)?);
         self.changes.warehouse.apply(batch).await?;

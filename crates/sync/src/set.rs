@@ -38,7 +38,7 @@ enum Came {
     /// Stripe has no such parent any more: its own event or the next walk says so.
     Nothing,
     /// Stripe refuses it for this parent, or it cannot be read.
-    Failed(SyncError),
+    Failed(Option<SyncError>),
 }
 
 /// Where the walk over one parent's list stands.
@@ -137,15 +137,10 @@ impl Set {
         self.decoder.rows()
     }
 
-    /// Whose it is, and why it is not whole.
+    /// Whose it is, and why it is not whole; told once.
     pub(crate) fn failure(&mut self) -> Option<(String, SyncError)> {
-        match std::mem::replace(&mut self.came, Came::Nothing) {
-            Came::Failed(error) => Some((self.parent.clone(), error)),
-            came @ (Came::Whole { .. } | Came::Nothing) => {
-                self.came = came;
-                None
-            }
-        }
+        let Came::Failed(error) = &mut self.came else { return None };
+        Some((self.parent.clone(), error.take()?))
     }
 
     /// Whose it is.
@@ -202,5 +197,5 @@ fn without(error: SyncError) -> Result<Came, SyncError> {
         return Err(error);
     }
     let is_gone = matches!(&error, SyncError::Stripe { source, .. } if source.is_missing_parent());
-    Ok(if is_gone { Came::Nothing } else { Came::Failed(error) })
+    Ok(if is_gone { Came::Nothing } else { Came::Failed(Some(error)) })
 }

@@ -6,14 +6,13 @@ use std::thread::JoinHandle;
 use ::duckdb::{Connection, InterruptHandle};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many jobs wait before callers do: writes hold whole batches, so few.
-const WAITING: usize = 2;
-
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The handle; dropping it ends the thread, after the jobs that wait.
 pub(super) struct Worker {
-    jobs: Option<mpsc::Sender<Job>>,
+    /// Without a bound: whoever has a job done waits for it, so there are no more than callers. A place that one waits for
+    /// without being polled would keep everybody behind from theirs.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
     interrupt: Arc<InterruptHandle>,
 }
@@ -33,7 +32,7 @@ impl Worker {
         connection: Connection,
         last: impl FnOnce(&Connection) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (jobs, mut queue) = mpsc::channel::<Job>(WAITING);
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let interrupt = connection.interrupt_handle();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(job) = queue.blocking_recv() {
@@ -51,7 +50,7 @@ impl Worker {
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(reply.send(job(connection))));
-        self.jobs.as_ref()?.send(job).await.ok()?;
+        self.jobs.as_ref()?.send(job).ok()?;
         answer.await.ok()
     }
 
