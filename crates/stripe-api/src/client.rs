@@ -238,6 +238,7 @@ impl Stripe {
 
     /// Asks once, in a task of its own: whoever waits for a turn or holds a place keeps others from theirs, and must not
     /// depend on the caller's polling it. It ends with the caller.
+    #[expect(clippy::disallowed_methods, reason = "the task ends when whoever waits for it does")]
     async fn begun(&self, path: &str, query: &[(&str, &str)], endpoint: &str) -> Result<Answer, StripeError> {
         let (stripe, path, endpoint) = (self.clone(), path.to_owned(), endpoint.to_owned());
         let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());

@@ -1,6 +1,6 @@
 //! The client against a Stripe that misbehaves.
 
-use std::{error::Error, net::SocketAddr};
+use std::{error::Error, net::SocketAddr, task::Poll};
 
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
 use stripe_sim::{
@@ -253,4 +253,27 @@ fn time_never_goes_back() {
     assert_eq!([later(2_001), later(5_000)], [5_001, 5_002]);
     stripe.go_on_after(3_000);
     assert_eq!([later(3_000), later(9_000)], [5_003, 9_000]);
+}
+
+/// Whoever asks for several at once may be busy with the first when the others stand in line.
+#[tokio::test]
+async fn requests_that_are_not_polled_keep_nobody_from_theirs() {
+    let address = serve(Router::new().fallback(async || "{}")).await;
+    let rates = Rates { per_second: 10, per_endpoint: 1_000, concurrent: 8 };
+    let stripe = stripe(Config { rates, ..config(address) });
+    let mut left: Vec<_> = (0..6).map(|_| Box::pin(stripe.get("/v1/invoices", &[]))).collect();
+    for _ in 0..2 {
+        let mut pending = Vec::new();
+        for mut asked in left {
+            let begun = std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+            pending.extend(begun.is_pending().then_some(asked));
+        }
+        left = pending;
+        // Past the endpoint's own line, so that one stands at the head of the account's.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(left.len() > 3, "they stand in line");
+    let other = stripe.get("/v1/invoices/in_1/lines", &[]);
+    let answer = tokio::time::timeout(Duration::from_secs(60), other).await;
+    assert!(answer.expect("it waits for those that nobody polls").is_ok());
 }
