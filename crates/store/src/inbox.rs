@@ -35,6 +35,15 @@ pub struct Waiting {
     pub looked_at_micros: Option<i64>,
 }
 
+/// Events that are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Those that have been so longest, first.
+    pub events: Vec<Waiting>,
+    /// They are as many as are read at once, so that more may be due.
+    pub is_cut: bool,
+}
+
 /// An event that could not be applied now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postponed {
@@ -88,7 +97,7 @@ pub struct Inbox {
     pub rejected: Vec<(String, DateTime<Utc>, String)>,
 }
 
-/// How much of a connection's events is kept: what waits, and what cannot be understood.
+/// How much of a connection's events waits to be applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Level {
     /// How many.
@@ -175,23 +184,27 @@ impl Store {
         .doing("look for webhooks that are due")
     }
 
-    /// How much of a connection's events is kept.
+    /// How much of a connection's events waits to be applied. What cannot be understood does not: nothing ever takes it out
+    /// but [`Store::forget_rejected_deliveries`], which bounds it.
     ///
     /// # Errors
     ///
     /// `Database` when it could not be read.
     pub async fn inbox_level(&self, connection_id: &str) -> Result<Level, StoreError> {
         let (events, bytes): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), COALESCE(sum(size), 0) FROM webhook_events WHERE connection_id = $1",
+            "SELECT count(*), COALESCE(sum(size), 0) FROM webhook_events \
+             WHERE connection_id = $1 AND due_at IS NOT NULL",
         )
         .bind(connection_id)
         .fetch_one(&self.pool)
         .await
-        .doing("count the webhooks that are kept")?;
+        .doing("count the webhooks that wait")?;
         Ok(Level { events: wide(events), bytes: wide(bytes) })
     }
 
-    /// Takes events out of the inbox that cannot be understood and came before `before`. Gives how many, by connection.
+    /// Takes events out of the inbox that cannot be understood and came before `before`, or before a connection's newest
+    /// thousand of them; a thousand at a time, so that nobody waits long for it. Gives how many, by connection: none when
+    /// no more are left to forget.
     ///
     /// # Errors
     ///
@@ -201,10 +214,16 @@ impl Store {
         before: DateTime<Utc>,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
         let gone: Vec<String> = sqlx::query_scalar(
-            "DELETE FROM webhook_events WHERE connection_id IN (SELECT id FROM connections) \
-             AND due_at IS NULL AND received_at < $1 RETURNING connection_id",
+            "WITH kept (connection_id, since) AS MATERIALIZED (SELECT id, max($1, COALESCE((SELECT received_at FROM \
+             webhook_events WHERE connection_id = connections.id AND due_at IS NULL ORDER BY received_at DESC \
+             LIMIT 1 OFFSET $2), $1)) FROM connections) \
+             DELETE FROM webhook_events WHERE rowid IN (SELECT odd.rowid FROM kept CROSS JOIN webhook_events AS odd \
+             WHERE odd.connection_id = kept.connection_id AND odd.due_at IS NULL AND odd.received_at < kept.since \
+             LIMIT $3) RETURNING connection_id",
         )
         .bind(before.timestamp_micros())
+        .bind(REJECTED - 1)
+        .bind(FORGOTTEN)
         .fetch_all(&self.pool)
         .await
         .doing("forget webhooks that cannot be understood")?;
@@ -215,7 +234,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Events of a connection that are due, those that have been so longest first; no more than some megabytes of them.
+    /// Events of a connection that are due, those that have been so longest first; no more than `limit`, nor than some
+    /// megabytes of them.
     ///
     /// # Errors
     ///
@@ -225,9 +245,9 @@ impl Store {
         connection_id: &str,
         limit: u32,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Waiting>, StoreError> {
+    ) -> Result<Due, StoreError> {
         let sizes: Vec<i64> = sqlx::query_scalar(
-            "SELECT length(body) FROM webhook_events \
+            "SELECT size FROM webhook_events \
              WHERE connection_id = $1 AND due_at <= $2 ORDER BY due_at, received_at, event_id LIMIT $3",
         )
         .bind(connection_id)
@@ -236,17 +256,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .doing("read webhooks that are due")?;
+        let fit = within(&sizes);
+        let is_cut = sizes.len() > fit || u32::try_from(sizes.len()).is_ok_and(|count| count >= limit);
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT event_id, received_at, body, tries, looked_at FROM webhook_events \
              WHERE connection_id = $1 AND due_at <= $2 ORDER BY due_at, received_at, event_id LIMIT $3",
         )
         .bind(connection_id)
         .bind(now.timestamp_micros())
-        .bind(within(&sizes))
+        .bind(i64::try_from(fit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await
         .doing("read webhooks that are due")?;
-        rows.into_iter().map(Row::waiting).collect()
+        Ok(Due { events: rows.into_iter().map(Row::waiting).collect::<Result<_, _>>()?, is_cut })
     }
 
     /// Does with events of a connection what was decided, in one transaction.
@@ -341,19 +363,23 @@ impl Store {
 
 /// Bytes of events that are read at once.
 const BYTES: i64 = 16 * 1024 * 1024;
+/// Events of a connection that are kept though they cannot be understood, to be looked at.
+const REJECTED: u32 = 1_000;
+/// Of these, those that one transaction forgets.
+const FORGOTTEN: u32 = 1_000;
 /// Rows of one statement.
 const ROWS: usize = 100;
 /// Reasons, and events that cannot be understood, that are named.
 const NAMED: u32 = 10;
 
 /// How many of the first fit into [`BYTES`]; one at least.
-fn within(sizes: &[i64]) -> i64 {
+fn within(sizes: &[i64]) -> usize {
     let mut sum = 0;
     let fit = sizes.iter().take_while(|size| {
         sum += **size;
         sum <= BYTES
     });
-    i64::try_from(fit.count().max(1)).unwrap_or(i64::MAX)
+    fit.count().max(1)
 }
 
 async fn insert(

@@ -27,7 +27,7 @@ pub use crate::browsers::BROWSER_LIFETIME;
 pub use crate::connections::{Connection, How, NewConnection, Reauthentication, RunMark, Status};
 pub use crate::cycles::{Cycle, CycleEnd, Outcome};
 pub use crate::error::StoreError;
-pub use crate::inbox::{Delivery, Inbox, Level, Postponed, Settled, Waiting};
+pub use crate::inbox::{Delivery, Due, Inbox, Level, Postponed, Settled, Waiting};
 pub use crate::leases::Lease;
 pub use crate::oauth_states::{OauthPurpose, OauthStateError};
 pub use crate::passwords::{PasswordDigest, PasswordError, Passwords};

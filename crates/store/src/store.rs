@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::error::{Doing as _, StoreError};
 use crate::vault::{MasterKey, Vault};
@@ -42,16 +42,22 @@ impl Store {
     ///
     /// `File` when the file cannot be made private, `Database` or `Migrate` when it is no store of ours.
     pub async fn open(path: &Path, key: MasterKey) -> Result<Self, StoreError> {
-        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let is_new =
+            make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             // What is committed is on disk: a webhook is answered then.
             .synchronous(SqliteSynchronous::Full)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .pragma("journal_size_limit", LARGEST_LOG)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
+        if is_new {
+            // The file keeps it. Every connection that sets it waits for whoever writes.
+            let first = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+            let first = SqliteConnection::connect_with(&first).await.doing("make the store")?;
+            first.close().await.doing("make the store")?;
+        }
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options)
@@ -94,7 +100,10 @@ impl Store {
         let mode: i64 =
             sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut *connection).await.doing(doing)?;
         if mode == 0 {
-            sqlx::raw_sql("VACUUM").execute(&mut *connection).await.doing(doing)?;
+            sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+                .execute(&mut *connection)
+                .await
+                .doing(doing)?;
         }
         Ok(())
     }
@@ -134,9 +143,11 @@ pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or(StoreError::Unreadable { what: "time" })
 }
 
-fn make_private(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))
+/// Whether nothing is in the file yet.
+fn make_private(path: &Path) -> std::io::Result<bool> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(file.metadata()?.len() == 0)
 }
 
 #[cfg(test)]
@@ -175,6 +186,26 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let again = Store::open(&path, key(1)).await.unwrap();
         assert_eq!(again.audit(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_who_only_reads_waits_for_whoever_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let store = Store::open(&path, key(1)).await.unwrap();
+        let change = store.write().await.unwrap();
+        // Each of them is a connection of its own.
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            let mut reader = store.pool.acquire().await.unwrap();
+            let found: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&mut *reader).await.unwrap();
+            assert_eq!(found, 0);
+            readers.push(reader);
+        }
+        let again = Store::open(&path, key(1)).await.unwrap();
+        assert_eq!(auto_vacuum(&again).await, INCREMENTAL);
+        drop(change);
     }
 
     #[tokio::test]

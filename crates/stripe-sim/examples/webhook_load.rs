@@ -1,7 +1,7 @@
 //! Sends signed webhooks as fast as they are taken, and says how fast that was.
 //!
-//! `echo whsec_... | webhook_load URL ACCOUNT COUNT [AT_ONCE]`: so many events of customers of the account, each with an id
-//! of its own, over so many connections.
+//! `printf 'whsec_...\ncus_...\n' | webhook_load URL ACCOUNT COUNT [AT_ONCE]`: so many events, each with an id of its own,
+//! of the customers of the account that are named a line each after the secret, in turn, over so many connections.
 #![expect(clippy::print_stdout, reason = "what it finds is for whoever runs it")]
 
 use std::{
@@ -33,6 +33,8 @@ struct Load {
     url: String,
     account: String,
     secret: String,
+    /// Whose events they are: those that there are, since what is named is read.
+    customers: Vec<String>,
     count: u64,
     /// Apart from those of other runs.
     run: u128,
@@ -44,15 +46,22 @@ struct Load {
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, account, count, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: echo SECRET | webhook_load URL ACCOUNT COUNT [AT_ONCE]".into());
+        return Err(
+            "usage: printf 'SECRET\\nCUSTOMER\\n...' | webhook_load URL ACCOUNT COUNT [AT_ONCE]".into()
+        );
     };
     let at_once: usize = rest.first().map_or(Ok(64), |text| text.parse())?;
-    let mut secret = String::new();
-    std::io::stdin().read_line(&mut secret)?;
+    let mut lines = std::io::stdin().lines();
+    let secret = lines.next().ok_or("the first line is to be the secret")??;
+    let customers: Vec<String> = lines.collect::<Result<_, _>>()?;
+    if customers.is_empty() {
+        return Err("after the secret there are to be ids of customers, a line each".into());
+    }
     let load = Arc::new(Load {
         url: url.clone(),
         account: account.clone(),
         secret: secret.trim().to_owned(),
+        customers,
         count: count.parse()?,
         run: now()?.as_millis(),
         next: AtomicU64::new(0),
@@ -98,8 +107,9 @@ impl Load {
 
     fn request(&self, number: u64) -> Result<Request<Body>, Failure> {
         let now = now()?.as_secs();
+        let turn = usize::try_from(number)? % self.customers.len();
         let customer = json!({
-            "id": format!("cus_{}", number % 100), "object": "customer", "description": "x".repeat(PADDING),
+            "id": self.customers.get(turn), "object": "customer", "description": "x".repeat(PADDING),
         });
         let event = json!({
             "id": format!("evt_{}_{number}", self.run), "object": "event", "account": self.account, "livemode": false,

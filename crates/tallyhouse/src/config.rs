@@ -200,8 +200,11 @@ impl Config {
         {
             bail!("stripe.requests_per_second, …_per_endpoint and concurrent_requests must be at least 1");
         }
-        if self.webhooks.most_waiting == 0 || self.webhooks.most_waiting_mb == 0 {
-            bail!("webhooks.most_waiting and most_waiting_mb must be at least 1");
+        if self.webhooks.most_waiting == 0 {
+            bail!("webhooks.most_waiting must be at least 1");
+        }
+        if self.webhooks.most_waiting_mb < 2 {
+            bail!("webhooks.most_waiting_mb must be at least 2: a webhook's body may have so many megabytes");
         }
         if self.warehouse.memory_limit_mb < 64 {
             bail!("warehouse.memory_limit_mb must be at least 64");
@@ -350,6 +353,18 @@ mod tests {
         assert_eq!(scope(&[]).unwrap(), "read_only");
         assert_eq!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "read_write")]).unwrap(), "read_write");
         assert!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "everything")]).is_err());
+    }
+
+    #[test]
+    fn trap_21_every_webhook_has_room_when_no_other_waits() {
+        let set = |mb| {
+            let set = variables(&[("TALLYHOUSE__WEBHOOKS__MOST_WAITING_MB", mb)]);
+            Config::from_sources(&Flags::default(), set).map(|config| config.webhooks)
+        };
+        let said = format!("{:#}", set("1").unwrap_err());
+        assert!(said.contains("most_waiting_mb must be at least 2"), "{said}");
+        let largest = store::Level { events: 1, bytes: crate::inbox::LARGEST as u64 };
+        assert!(set("2").unwrap().holds(largest));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[expect(dead_code, reason = "a command that asks a server ends when it does")]
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/stripe.rs"]

@@ -2,6 +2,7 @@
 //! half stored. `ui/refusals.mjs` does the walking and keeps pictures in `test-results`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[expect(dead_code, reason = "the browser ends when the server does")]
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/stripe.rs"]

@@ -91,15 +91,16 @@ impl Here {
     }
 
     /// Waits until the warehouse shows the phone number that Stripe has of a customer now.
-    async fn shows(&self, id: &str) {
+    async fn shows(&self, server: &mut server::Server, id: &str) {
         let customers = self.story.truth("customer");
         let customer = customers.iter().find(|customer| customer["id"] == id).unwrap();
         let phone = customer["phone"].as_str().unwrap();
-        self.says(&format!("SELECT phone FROM stripe.customers WHERE id = '{id}'"), phone).await;
+        self.says(server, &format!("SELECT phone FROM stripe.customers WHERE id = '{id}'"), phone).await;
     }
 
-    /// Asks until the answer holds the words. That can take as long as the machine likes: whoever runs tests ends them.
-    async fn says(&self, sql: &str, words: &str) {
+    /// Asks until the answer holds the words. That can take as long as the machine likes while the server runs: whoever runs
+    /// tests ends them.
+    async fn says(&self, server: &mut server::Server, sql: &str, words: &str) {
         let ask = || program(&self.address, self.data.path(), &["query", sql]).output().unwrap();
         let mut seen = String::new();
         loop {
@@ -111,6 +112,7 @@ impl Here {
                 println!("waiting for {words}; so far it is {now}");
                 seen = now;
             }
+            server.must_run();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -136,29 +138,29 @@ async fn waiting(data: &Path, connection: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_20_an_edit_at_stripe_is_in_the_warehouse_by_webhook_alone() {
     let here = Here::copied().await;
-    let (_server, hooks) = here.serve();
+    let (mut server, hooks) = here.serve();
     here.sim.add_endpoint(&format!("{hooks}/{}", here.connection), SECRET);
     let id = here.customer();
     assert!(here.story.edit_customer(&id));
     here.deliver().await;
-    here.shows(&id).await;
+    here.shows(&mut server, &id).await;
     // Repeated and in another order, and the last of it is that the customer is gone.
     here.sim.set_faults(FaultScript::new().repeat_events().reorder_events());
     assert!(here.story.edit_customer(&id) && here.story.delete_customer(&id));
     here.deliver().await;
     let gone = format!("SELECT 'gone ' || _deleted FROM stripe.customers WHERE id = '{id}'");
-    here.says(&gone, "gone true").await;
+    here.says(&mut server, &gone, "gone true").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_21_a_platforms_endpoint_brings_its_accounts_events() {
     let here = Here::copied().await;
-    let (_server, hooks) = here.serve();
+    let (mut server, hooks) = here.serve();
     here.sim.add_connect_endpoint(&hooks, PLATFORM_SECRET);
     let id = here.customer();
     assert!(here.story.edit_customer(&id));
     here.deliver().await;
-    here.shows(&id).await;
+    here.shows(&mut server, &id).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,10 +175,11 @@ async fn trap_21_what_was_received_survives_a_kill_before_it_was_applied() {
     drop(server); // With SIGKILL.
     assert!(waiting(here.data.path(), &here.connection).await > 0, "2xx means that it is on disk");
     here.sim.set_faults(FaultScript::new());
-    let (_server, _) = here.serve();
-    here.shows(&id).await;
+    let (mut server, _) = here.serve();
+    here.shows(&mut server, &id).await;
     // What is applied leaves the inbox.
     while waiting(here.data.path(), &here.connection).await > 0 {
+        server.must_run();
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -50,8 +50,8 @@ pub enum Change {
     /// `_as_of` is replaced.
     Merge(RecordBatch),
     /// Parents have no other children than those that show a state from then on: others go, and those of a parent that is
-    /// a tombstone, and newer than they, become tombstones. With [`Change::Merge`] it replaces sets that are too long for
-    /// one batch.
+    /// a tombstone, and newer than they, become tombstones. Whatever the order of a batch, a parent that it marks is no
+    /// tombstone yet. With [`Change::Merge`] it replaces sets that are too long for one batch.
     EndSets(Vec<Ended>),
     /// Children as of now: the set of each parent is replaced, by nothing if `rows` has none.
     ///

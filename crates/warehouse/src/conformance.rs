@@ -37,6 +37,7 @@ pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
     children_without_their_parent_go_by_their_own_time(new()).await;
     long_sets_come_in_parts(new()).await;
     trap_11_a_set_that_comes_late_is_buried_with_its_parent(new()).await;
+    sets_end_before_a_mark_of_the_same_batch(new()).await;
     sealing_makes_ids_unique(new()).await;
     names_what_is_missing(new()).await;
     tells_old_states_from_new(new()).await;
@@ -327,6 +328,22 @@ async fn trap_11_a_set_that_comes_late_is_buried_with_its_parent(mut subject: im
     let late = Change::Merge(some_lines(&[("l1", "i1", 19), ("l2", "i2", 19)]));
     warehouse.apply(batch(vec![(lines(), late), (lines(), Change::EndSets(ended.to_vec()))])).await.unwrap();
     assert_eq!(subject.dump(lines(), &["_parent", "_deleted"]).await, ["i1|true", "i2|false"]);
+}
+
+async fn sets_end_before_a_mark_of_the_same_batch(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let sets = some_lines(&[("l1", "i1", 10), ("l1", "i2", 10), ("l2", "i1", 9), ("l2", "i2", 9)]);
+    warehouse.apply(batch(vec![(lines(), Change::Merge(sets))])).await.unwrap();
+    let gone = |parent: &str| (invoices(), Change::MarkDeleted { ids: owned(&[parent]), as_of_micros: 20 });
+    let ended = |parent: &str| {
+        (lines(), Change::EndSets(vec![Ended { parent: parent.to_owned(), since_micros: 10 }]))
+    };
+    warehouse.apply(batch(vec![gone("i1"), ended("i1")])).await.unwrap();
+    warehouse.apply(batch(vec![ended("i2"), gone("i2")])).await.unwrap();
+    assert_eq!(subject.dump(invoices(), &["id", "_deleted"]).await, ["i1|true", "i2|true"]);
+    // Where the parent was no tombstone yet, its children are left to a mark of their own.
+    let left = ["i1|l1|false", "i2|l1|false"];
+    assert_eq!(subject.dump(lines(), &["_parent", "id", "_deleted"]).await, left);
 }
 
 async fn sealing_makes_ids_unique(mut subject: impl Subject) {

@@ -208,10 +208,15 @@ impl State {
                 rows += self.replace_children(batch, write.table, parents, children)?;
             }
         }
-        // Rows before what takes some away.
-        let brings = |write: &&Write| matches!(write.change, Change::Insert(_) | Change::Merge(_));
-        let (rows_first, others): (Vec<_>, Vec<_>) = batch.writes.iter().partition(brings);
-        for write in rows_first.into_iter().chain(others) {
+        // Rows before what takes some away, and that before what marks them.
+        let turn = |write: &&Write| match write.change {
+            Change::Insert(_) | Change::Merge(_) | Change::ReplaceChildren { .. } => 0,
+            Change::EndSets(_) => 1,
+            Change::MarkDeleted { .. } | Change::MarkChildrenDeleted { .. } => 2,
+        };
+        let mut writes: Vec<_> = batch.writes.iter().collect();
+        writes.sort_by_key(turn);
+        for write in writes {
             rows += self.write(&batch.schema, write)?;
         }
         for reject in &batch.rejects {

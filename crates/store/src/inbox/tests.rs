@@ -1,5 +1,5 @@
 use super::*;
-use crate::connections::tests::shop;
+use crate::connections::{NewConnection, tests::shop};
 use crate::store::testing::{at, key, store};
 
 fn delivery(connection_id: &str, event: &str, second: i64) -> Delivery {
@@ -19,7 +19,7 @@ async fn with_shop() -> (Store, String) {
 
 async fn due(store: &Store, id: &str, second: i64) -> Vec<String> {
     let due = store.due_deliveries(id, 10, at(second)).await.unwrap();
-    due.into_iter().map(|waiting| waiting.event_id).collect()
+    due.events.into_iter().map(|waiting| waiting.event_id).collect()
 }
 
 fn later(event: &str, second: i64, why: &str) -> Postponed {
@@ -44,7 +44,7 @@ async fn trap_15_a_repeated_delivery_is_kept_once_until_it_is_done() {
     store.keep_deliveries(&twice).await.unwrap();
     store.keep_deliveries(&twice).await.unwrap();
     assert_eq!(due(&store, &id, 5).await, ["evt_1", "evt_2"]);
-    let first = store.due_deliveries(&id, 1, at(5)).await.unwrap().remove(0);
+    let first = store.due_deliveries(&id, 1, at(5)).await.unwrap().events.remove(0);
     assert_eq!(
         (first.body.as_slice(), first.received_at, first.tries),
         (&b"{\"id\":\"evt_1\"}"[..], at(1), 0)
@@ -86,7 +86,7 @@ async fn what_is_postponed_comes_again_later_or_when_it_is_hastened() {
     assert_eq!(due(&store, &id, 6).await, ["evt_2", "evt_1"]);
     again.looked_at_micros = Some(8);
     postpone(&store, &id, &[again]).await;
-    let waiting = store.due_deliveries(&id, 10, at(9)).await.unwrap().remove(1);
+    let waiting = store.due_deliveries(&id, 10, at(9)).await.unwrap().events.remove(1);
     assert_eq!((waiting.tries, waiting.looked_at_micros), (3, Some(7)), "the first look is what counts");
     let inbox = store.inbox(&id).await.unwrap();
     assert_eq!((inbox.waiting, inbox.reasons), (2, vec![("its table is copied".to_owned(), 1)]));
@@ -123,15 +123,19 @@ async fn what_is_handed_over_leaves_the_inbox_and_is_counted_with_why() {
 }
 
 #[tokio::test]
-async fn the_level_is_of_one_connection_and_counts_all_that_is_kept() {
+async fn the_level_is_of_one_connection_and_counts_what_waits() {
     let (store, id) = with_shop().await;
     assert_eq!(store.inbox_level(&id).await.unwrap(), Level::default());
     let twice = [delivery(&id, "evt_1", 1), delivery(&id, "evt_2", 1), delivery(&id, "evt_2", 1)];
     store.keep_deliveries(&twice).await.unwrap();
     let never = Postponed { due_at: None, ..later("evt_1", 0, "it is no event") };
     postpone(&store, &id, &[never]).await;
-    let bytes = 2 * u64::try_from(twice[0].body.len()).unwrap();
-    assert_eq!(store.inbox_level(&id).await.unwrap(), Level { events: 2, bytes });
+    let bytes = u64::try_from(twice[1].body.len()).unwrap();
+    assert_eq!(
+        store.inbox_level(&id).await.unwrap(),
+        Level { events: 1, bytes },
+        "what can never be applied keeps nothing out"
+    );
     assert_eq!(store.inbox_level("con_other").await.unwrap(), Level::default());
 }
 
@@ -148,6 +152,49 @@ async fn what_cannot_be_understood_leaves_in_the_end_and_what_waits_does_not() {
     let left = store.inbox(&id).await.unwrap();
     assert_eq!((left.waiting, left.rejected.len()), (1, 1));
     assert_eq!(left.rejected[0].0, "evt_2");
+}
+
+#[tokio::test]
+async fn of_what_cannot_be_understood_a_thousand_stay_and_a_thousand_leave_at_a_time() {
+    let (store, id) = with_shop().await;
+    let other = NewConnection { name: "other".to_owned(), account_id: "acct_other".to_owned(), ..shop() };
+    let other = store.insert_connection(&other, at(0)).await.unwrap().id;
+    let odd = |connection_id: &str, number: i64| delivery(connection_id, &format!("evt_{number}"), number);
+    let many: Vec<Delivery> = (0..2_500).map(|number| odd(&id, number)).chain([odd(&other, 0)]).collect();
+    store.keep_deliveries(&many).await.unwrap();
+    sqlx::query("UPDATE webhook_events SET due_at = NULL").execute(&store.pool).await.unwrap();
+    store.keep_deliveries(&[delivery(&id, "evt_waits", 0)]).await.unwrap();
+    for count in [1_000, 500] {
+        let gone = store.forget_rejected_deliveries(at(-1)).await.unwrap();
+        assert_eq!(gone, BTreeMap::from([(id.clone(), count)]));
+    }
+    assert!(store.forget_rejected_deliveries(at(-1)).await.unwrap().is_empty());
+    let left: (i64, i64) = sqlx::query_as(
+        "SELECT count(*), min(received_at) FROM webhook_events WHERE connection_id = $1 AND due_at IS NULL",
+    )
+    .bind(&id)
+    .fetch_one(&store.pool)
+    .await
+    .unwrap();
+    assert_eq!(left, (1_000, at(1_500).timestamp_micros()));
+    assert_eq!(
+        (store.inbox(&id).await.unwrap().waiting, store.inbox(&other).await.unwrap().rejected.len()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn what_is_due_says_whether_there_is_more() {
+    let (store, id) = with_shop().await;
+    let large = |event| Delivery { body: vec![b'x'; 9 * 1024 * 1024], ..delivery(&id, event, 1) };
+    store.keep_deliveries(&[large("evt_1"), large("evt_2")]).await.unwrap();
+    let seen = async |limit| {
+        let due = store.due_deliveries(&id, limit, at(9)).await.unwrap();
+        (due.events.len(), due.is_cut)
+    };
+    assert_eq!(seen(10).await, (1, true), "one has no room beside the other");
+    finish(&store, &id, &["evt_1".to_owned()]).await;
+    assert_eq!([seen(10).await, seen(1).await], [(1, false), (1, true)]);
 }
 
 #[tokio::test]

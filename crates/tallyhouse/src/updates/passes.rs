@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use store::{Connection, Postponed, Settled, Status, Waiting};
+use store::{Connection, Due, Postponed, Settled, Status, StoreError, Waiting};
 use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
@@ -17,7 +17,8 @@ use super::{Inner, Parts, Updates};
 
 /// How long the rest of a burst is waited for: what names one object is read once then.
 const BURST: Duration = Duration::from_millis(100);
-/// Events of one pass: each pass waits for the disk twice, however many they are.
+/// Events of one pass. It waits for the disk once for the inbox, and for the warehouse as often as memory is full, mostly
+/// once too, however many they are.
 const EVENTS: u32 = 1_000;
 /// How often is looked for events that are due again, or that were left by a process that died.
 const LOOK: Duration = Duration::from_secs(5);
@@ -117,20 +118,27 @@ impl Parts {
     /// Keeps the inbox small: what can never be applied leaves it in the end, and what is not used any more of its file
     /// goes back to the disk.
     async fn tidy(&self) {
-        match self.store.forget_rejected_deliveries(self.clock.now() - REJECTED_KEPT).await {
-            Ok(gone) => {
-                for (connection_id, count) in gone {
-                    tracing::warn!(
-                        connection_id,
-                        count,
-                        "webhooks that could not be understood were kept for 30 days and are gone now"
-                    );
-                }
-            }
-            Err(error) => tracing::error!(%error, "could not look for webhooks that were kept long enough"),
+        if let Err(error) = self.forget_rejected().await {
+            tracing::error!(%error, "could not look for webhooks that were kept long enough");
         }
         if let Err(error) = self.store.give_space_back().await {
             tracing::warn!(%error, "could not give space of the inbox back to the disk");
+        }
+    }
+
+    async fn forget_rejected(&self) -> Result<(), StoreError> {
+        loop {
+            let gone = self.store.forget_rejected_deliveries(self.clock.now() - REJECTED_KEPT).await?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            for (connection_id, count) in gone {
+                tracing::warn!(
+                    connection_id,
+                    count,
+                    "webhooks that could not be understood are gone: they were kept for 30 days, or 1,000 newer ones came"
+                );
+            }
         }
     }
 }
@@ -167,20 +175,19 @@ impl Inner {
         }
     }
 
-    /// One pass; whether it was as large as one may be, so that more may be due.
+    /// One pass; whether another is to follow at once: more may be due, and this one did not leave all as it was.
     async fn pass(&self, connection_id: &str, stop: &CancellationToken) -> anyhow::Result<bool> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         let Some(connection) = store.connection(connection_id).await? else { return Ok(false) };
         if matches!(connection.status, Status::Paused | Status::ReauthenticationRequired { .. }) {
             return Ok(false);
         }
-        let due = store.due_deliveries(connection_id, EVENTS, now).await?;
+        let Due { events: due, is_cut } = store.due_deliveries(connection_id, EVENTS, now).await?;
         if due.is_empty() {
             return Ok(false);
         }
-        let is_full = u32::try_from(due.len()).is_ok_and(|events| events >= EVENTS);
         match self.apply(&connection, &due, stop).await {
-            Ok(Some(pass)) => self.settle(&connection, &due, pass).await.map(|()| is_full),
+            Ok(Some(pass)) => Ok(self.settle(&connection, &due, pass).await? && is_cut),
             Ok(None) => Ok(false),
             Err(error) => {
                 self.put_off(connection_id, &due, sentence(&error)).await?;
@@ -228,8 +235,9 @@ impl Inner {
         Ok(self.parts.store.settle_deliveries(connection_id, &settled, now).await?)
     }
 
-    /// Only now that they are in the warehouse do events leave the inbox, or now that updates are to see to them.
-    async fn settle(&self, connection: &Connection, due: &[Waiting], pass: Pass) -> anyhow::Result<()> {
+    /// Only now that they are in the warehouse do events leave the inbox, or now that updates are to see to them. Whether
+    /// any is not due any more.
+    async fn settle(&self, connection: &Connection, due: &[Waiting], pass: Pass) -> anyhow::Result<bool> {
         let (id, now, rows) = (&connection.id, self.parts.clock.now(), pass.rows);
         let mut settled = settled(id, due, pass, now);
         if !settled.handed_over.is_empty() && !self.feed_is_read(connection).await? {
@@ -245,7 +253,8 @@ impl Inner {
             rows,
             "applied webhooks"
         );
-        Ok(())
+        let Settled { applied, postponed, handed_over, .. } = settled;
+        Ok(!applied.is_empty() || !postponed.is_empty() || !handed_over.is_empty())
     }
 
     /// Whether updates read Stripe's events themselves: a key may not be allowed to.

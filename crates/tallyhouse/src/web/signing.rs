@@ -16,7 +16,7 @@ use super::{
     sign_in::audit,
     words::{Moment, grouped, sentence},
 };
-use crate::config::is_signing_secret;
+use crate::{config::is_signing_secret, inbox::LARGEST};
 
 /// The form that adds a secret.
 #[derive(Debug, Deserialize)]
@@ -46,7 +46,7 @@ pub(super) struct HooksView {
     /// How many are not in the warehouse yet, since when, and why.
     pub(super) waiting: Option<(String, Option<Moment>)>,
     pub(super) reasons: Vec<(String, String)>,
-    /// As many wait as may, so that others are refused.
+    /// So much waits that others are refused, or large ones among them.
     pub(super) is_full: bool,
     /// Why nothing is applied just now.
     pub(super) held: Option<&'static str>,
@@ -115,7 +115,8 @@ pub(super) async fn hooks_view(app: &App, connection: &Connection) -> Result<Hoo
     let secrets = app.store.webhook_secrets(&connection.id).await.map_err(Refusal::store)?;
     let inbox = app.store.inbox(&connection.id).await.map_err(Refusal::store)?;
     let level = app.store.inbox_level(&connection.id).await.map_err(Refusal::store)?;
-    let one_more = Level { events: level.events + 1, ..level };
+    // The writer has room for the one that Stripe sends next, however large it is.
+    let one_more = Level { events: level.events + 1, bytes: level.bytes + LARGEST as u64 };
     let moment = |at| Moment::new(at, app.clock.now(), app.settings.time_zone);
     let secret = |WebhookSecret { id, last4, added_at, opens }| {
         let added = moment(added_at);

@@ -16,6 +16,14 @@ impl Drop for Server {
     }
 }
 
+impl Server {
+    /// What is waited for of a server that ended never comes.
+    pub(crate) fn must_run(&mut self) {
+        let ended = self.0.try_wait().unwrap();
+        assert!(ended.is_none(), "the server ended: {}", ended.unwrap());
+    }
+}
+
 /// Serves `data` as `configured`; gives where to set it up.
 pub(crate) fn serve(data: &Path, configured: &[(&str, &str)]) -> (Server, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_tallyhouse"));

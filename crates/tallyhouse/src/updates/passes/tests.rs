@@ -97,6 +97,24 @@ async fn trap_15_a_burst_is_read_once_and_leaves_the_inbox_for_the_warehouse() {
 }
 
 #[tokio::test]
+async fn more_than_one_pass_reads_at_once_is_worked_off_in_one_go() {
+    let here = Here::new().await;
+    here.run().await;
+    here.rested().await;
+    for number in 0..5 {
+        let large = json!({ "id": "none", "object": "balance", "description": "x".repeat(4_000_000) });
+        let event = json!({
+            "id": format!("evt_{number}"), "object": "event", "created": 1, "type": "balance.available",
+            "livemode": false, "data": { "object": large },
+        });
+        here.push_raw(&format!("evt_{number}"), &event.to_string()).await;
+    }
+    here.wake();
+    assert_eq!(here.rested().await.waiting, 0);
+    here.end().await;
+}
+
+#[tokio::test]
 async fn trap_19_what_came_before_the_first_copy_waits_for_it_and_then_goes_on() {
     let here = Here::new().await;
     here.push("evt_1", "customer", &here.customer()).await;
@@ -261,7 +279,7 @@ async fn a_pass_that_fails_as_a_whole_is_repeated_later_and_says_why() {
     let inbox = here.rested().await;
     assert!(inbox.reasons[0].0.contains("the copy of another account"), "{inbox:?}");
     let far = SystemClock.now() + TimeDelta::days(1);
-    let waiting = here.store.due_deliveries(&here.shop.id, 10, far).await.unwrap().remove(0);
+    let waiting = here.store.due_deliveries(&here.shop.id, 10, far).await.unwrap().events.remove(0);
     assert_eq!((waiting.event_id.as_str(), waiting.tries), ("evt_1", 1));
     here.end().await;
 }

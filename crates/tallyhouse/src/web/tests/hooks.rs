@@ -73,7 +73,7 @@ impl Here {
     }
 
     async fn kept(&self, connection: &Connection) -> Vec<String> {
-        let due = self.store.due_deliveries(&connection.id, 100, self.clock.now()).await.unwrap();
+        let due = self.store.due_deliveries(&connection.id, 100, self.clock.now()).await.unwrap().events;
         due.into_iter().map(|waiting| waiting.event_id).collect()
     }
 }
@@ -85,7 +85,7 @@ async fn trap_20_and_21_a_signed_event_is_on_disk_when_it_is_answered_and_is_app
     let body = event("evt_1").to_string();
     let answer = here.signed(&shop, SECRET, &body).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "Received."));
-    let kept = here.store.due_deliveries(&shop.id, 10, here.clock.now()).await.unwrap();
+    let kept = here.store.due_deliveries(&shop.id, 10, here.clock.now()).await.unwrap().events;
     assert_eq!((kept[0].event_id.as_str(), kept[0].body.as_slice()), ("evt_1", body.as_bytes()));
     // It comes again, and differently spelled: the event is the same.
     assert_eq!(here.signed(&shop, SECRET, &format!("{body} ")).await.status, StatusCode::OK);
@@ -392,10 +392,41 @@ async fn trap_21_more_than_may_wait_is_refused_until_some_of_it_is_applied() {
     assert_eq!(send(&shop, MOST_WAITING).await, StatusCode::OK);
     let kept = here.kept(&shop).await;
     assert!(kept.len() == 5 && kept.contains(&format!("evt_{MOST_WAITING}")), "{kept:?}");
-    // In bytes it is bounded as well.
-    let large = Webhooks { most_waiting_mb: 1, ..Webhooks::default() };
-    assert!(large.holds(store::Level { events: 1, bytes: 1 << 20 }));
-    assert!(!large.holds(store::Level { events: 1, bytes: (1 << 20) + 1 }));
+}
+
+#[tokio::test]
+async fn trap_21_more_bytes_than_may_wait_are_refused_and_the_settings_say_so() {
+    let here = Here::new().await;
+    let admin = here.admin().await;
+    let shop = here.hooked("shop", SECRET).await;
+    let page = async || here.get("/admin/connections/shop?tab=settings", Some(&admin)).await.body;
+    let send = async |number: u64| {
+        let mut large = event(&format!("evt_{number}"));
+        large["data"]["object"]["description"] = json!("x".repeat(crate::inbox::LARGEST - 10_000));
+        here.signed(&shop, SECRET, &large.to_string()).await.status
+    };
+    let refused = "webhooks are refused until some are applied";
+    for number in 0..MOST_WAITING_MB / 2 {
+        assert!(!page().await.contains(refused));
+        assert_eq!(send(number).await, StatusCode::OK);
+    }
+    assert!(page().await.contains(refused));
+    assert_eq!(send(9).await, StatusCode::SERVICE_UNAVAILABLE);
+    // What can never be applied is no reason to refuse others.
+    let odd = |number| store::Postponed {
+        event_id: format!("evt_{number}"),
+        due_at: None,
+        looked_at_micros: None,
+        why: "it is no event".to_owned(),
+        awaits_copy_of: None,
+    };
+    let odd = (0..MOST_WAITING_MB / 2).map(odd).collect();
+    let odd = store::Settled { postponed: odd, ..store::Settled::default() };
+    here.store.settle_deliveries(&shop.id, &odd, here.clock.now()).await.unwrap();
+    here.clock.advance(1);
+    let page = page().await;
+    assert!(!page.contains(refused) && page.contains("It is no event"), "{page}");
+    assert_eq!(send(9).await, StatusCode::OK);
 }
 
 /// A webhook of which one byte comes, and then nothing any more. It counts when somebody waits for the rest.

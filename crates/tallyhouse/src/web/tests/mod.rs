@@ -33,6 +33,7 @@ const PASSWORD: &str = "correct horse battery";
 const PLATFORM_SECRET: &str = "whsec_platformNeverOnAnyPage";
 /// Webhooks of a connection that may wait.
 const MOST_WAITING: u64 = 5;
+const MOST_WAITING_MB: u64 = 4;
 /// What no page may ever show.
 const SECRET_KEY: &str = "rk_test_NeverOnAnyPage00112233";
 
@@ -76,7 +77,8 @@ impl Here {
         let (clock, sync) = (Arc::new(FakeClock::default()), Arc::new(FakeSync::default()));
         let (stripe, numbers) = (Arc::new(FakeStripe::default()), Arc::new(FakeNumbers::default()));
         sync.store.set(Arc::clone(&store)).unwrap();
-        let (inbox, writer) = inbox(Webhooks { most_waiting: MOST_WAITING, ..Webhooks::default() });
+        let (inbox, writer) =
+            inbox(Webhooks { most_waiting: MOST_WAITING, most_waiting_mb: MOST_WAITING_MB });
         let waking: Arc<dyn SyncControl> = Arc::<FakeSync>::clone(&sync);
         let writing = writer.run(Arc::clone(&store), waking, Arc::<FakeClock>::clone(&clock));
         #[expect(clippy::disallowed_methods, reason = "it ends with the test's router")]
