@@ -312,17 +312,18 @@ def webhooks(table, count=20_000):
             before = copy.stored(events)
             load = [str(BUILT / "examples" / "webhook_load"), server.hooks, account, str(count)]
             told = "\n".join([Server.SECRET, *customers])
+            began = time.monotonic()
             sent = subprocess.run(load, input=told, check=True, capture_output=True, text=True).stdout
             if " 0 refused" not in sent:
                 sys.exit("some webhooks were refused: the server's log says why")
-            began = time.monotonic()
+            taken = time.monotonic()
             accepted = float(re.search(r"webhooks/s +(\d+)", sent).group(1))
             table.line("accepted durably", f"{accepted:,.0f}/s", "3,000/s", accepted >= 3_000)
-            first = copy.stored(events)
-            stored = wait_for(copy, events, before + count, 0.5, 300)
-            seconds, waits = time.monotonic() - began, before + count - stored
-            rate = f"{(stored - first) / seconds:,.0f}/s: {stored - first:,} events in {seconds:.1f} s after the last was taken"
-            table.line("the backlog in the warehouse", rate + (f"; {waits:,} still wait" if waits else ""))
+            waited = before + count - copy.stored(events)
+            wait = before + count - wait_for(copy, events, before + count, 0.5, 300)
+            ended = time.monotonic()
+            table.line("the backlog in the warehouse", f"{(count - wait) / (ended - began):,.0f}/s since the first was sent; {waited - wait:,} of "
+                       f"{waited:,} that waited when the last was taken, {ended - taken:.1f} s after")
 
 
 def one_webhook(copy, server, account, customer, number):
