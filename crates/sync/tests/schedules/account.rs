@@ -229,7 +229,7 @@ impl State {
         for _ in 0..more {
             self.last += 1;
             let id = objects::id(kind, self.last);
-            self.create_in(kind, &id, Some(parent.clone()), self.now, self.now);
+            self.create_in(kind, &id, Some(&parent), [self.now; 2]);
         }
         for _ in 0..if kind.goes { fewer } else { 0 } {
             let of_parent = |object: &&Object| object.parent.as_ref() == Some(&parent);
@@ -266,11 +266,11 @@ impl State {
         let pick = self.dice.next();
         let parent = self.parent_for(kind, pick);
         if kind.of.is_none() || parent.is_some() {
-            self.create_in(kind, id, parent, created, shown);
+            self.create_in(kind, id, parent.as_deref(), [created, shown]);
         }
     }
 
-    fn create_in(&mut self, kind: &'static Kind, id: &str, parent: Option<String>, created: i64, shown: i64) {
+    fn create_in(&mut self, kind: &'static Kind, id: &str, parent: Option<&str>, [created, shown]: [i64; 2]) {
         let pick = self.dice.next();
         let mut customer = self.picked("customer", pick);
         if self.dice.one_in(4) {
@@ -280,7 +280,7 @@ impl State {
             customer = if gone.is_empty() { None } else { Some((*self.dice.pick(&gone)).clone()) };
         }
         if kind.of == Some("customer") {
-            customer.clone_from(&parent);
+            customer = parent.map(str::to_owned);
         }
         let other = match kind.name {
             "refund" | "dispute" => Some(("charge", "charge")),
@@ -291,11 +291,11 @@ impl State {
         let named = other.and_then(|(property, other)| Some((property, self.picked(other, pick)?)));
         let birth = Birth { id, created, customer, named };
         let value = objects::born(kind, birth, &mut self.dice);
-        let of = parent.as_ref().map(|parent| format!(" of {parent}")).unwrap_or_default();
+        let of = parent.map(|parent| format!(" of {parent}")).unwrap_or_default();
         self.journal.push(format!("{} {id}{of} is made, created {created}, listed from {shown}", kind.name));
         let object = Object {
             id: id.to_owned(),
-            parent: parent.clone(),
+            parent: parent.map(str::to_owned),
             created,
             place: self.dice.next(),
             shown,
@@ -303,7 +303,7 @@ impl State {
         };
         self.remember(kind.name, id, &object.value);
         self.insert(kind.name, object);
-        self.tell(kind, "created", (id, parent.as_deref()), 0);
+        self.tell(kind, "created", (id, parent), 0);
     }
 
     fn alter(&mut self, kind: &'static Kind, pick: u64, late: i64, edit: impl FnOnce(&mut Value, &mut Dice)) {
