@@ -97,6 +97,7 @@ impl<W: Warehouse> Following<'_, W> {
             let key = format!("{REFUSED}{}", report.table);
             let held = held.get(report.table).copied();
             let missing = match (self.cycle.fetch.expansion(report.table), held) {
+                (Expansion::Refused(why), Some(held)) if why == held => Some(why),
                 (Expansion::Refused(why), _) => {
                     batch.checkpoints.push(Checkpoint { key, value: Some(json!({ "why": &why })) });
                     Some(why)

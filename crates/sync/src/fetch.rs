@@ -29,7 +29,7 @@ const THIN: usize = 8;
 const DIGESTED: u32 = 400;
 
 /// The most requests to one endpoint under way at once.
-const WIDEST: usize = 16;
+const WIDEST: usize = 24;
 
 /// A page and what it was decoded from.
 pub(crate) struct Fetched {
@@ -117,7 +117,8 @@ impl Fetch {
                 Ok(answer)
             }
             Ok(answer) => {
-                if request.is_expanded() {
+                // One object that is expanded says nothing of the list, where it may be refused again.
+                if request.is_expanded() && request.path == resource.list.path {
                     self.expansions().grant(table);
                 }
                 Ok(answer)
