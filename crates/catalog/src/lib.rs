@@ -20,5 +20,5 @@ mod table;
 pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject, row};
 pub use encode::{EncodeError, encode, with_children};
 pub use list::{Api, List, Paging, Parent, Place, Shown, lists};
-pub use resource::{Child, Resource, by_object, resource, resource_with, resources, tables};
+pub use resource::{Child, Resource, by_object, resource, resource_with, resources, table, tables};
 pub use table::{Column, Kind, Table, schema};

@@ -120,6 +120,12 @@ pub fn tables() -> impl Iterator<Item = &'static Table> {
     ALL.iter().flat_map(move |resource| std::iter::once(resource.table).chain(children(resource)))
 }
 
+/// The table of that name, a resource's own or a nested list's.
+#[must_use]
+pub fn table(name: &str) -> Option<&'static Table> {
+    tables().find(|table| table.name == name)
+}
+
 /// The resource whose objects rest in `table`.
 #[must_use]
 pub fn resource(table: &str) -> Option<&'static Resource> {

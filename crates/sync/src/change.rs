@@ -227,17 +227,13 @@ impl<W: Warehouse> Changes<'_, W> {
 
     /// Stores a batch, if there is anything in it; how many rows.
     pub(crate) async fn store(&self, batch: Batch) -> Result<u64, SyncError> {
-        let is_empty = batch.writes.is_empty() && batch.rejects.is_empty();
-        if is_empty { Ok(0) } else { Ok(self.warehouse.apply(batch).await?.rows) }
+        if batch.is_empty() { Ok(0) } else { Ok(self.warehouse.apply(batch).await?.rows) }
     }
 
     async fn merge(&self, resource: &'static Resource, decoded: Decoded) -> Result<u64, SyncError> {
         let mut batch = Batch::of(self.schema);
         gathered::merge(&mut batch, resource, decoded);
-        if batch.is_empty() {
-            return Ok(0);
-        }
-        Ok(self.warehouse.apply(batch).await?.rows)
+        self.store(batch).await
     }
 
     /// Stores the events themselves and moves the cursor, once all that they name is stored (trap 30).

@@ -163,7 +163,7 @@ impl<W: Warehouse> Engine<W> {
         ended: Ended,
         stop: &CancellationToken,
     ) -> Result<(Vec<TableReport>, Option<Ended>), SyncError> {
-        let mut stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
+        let mut stored = self.stored().await?;
         let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
@@ -202,10 +202,15 @@ impl<W: Warehouse> Engine<W> {
         self.warehouse.prepare(&self.schema, catalog::tables().collect()).await?;
         let newest = self.warehouse.newest(&self.schema, catalog::tables().collect()).await?;
         newest.into_iter().for_each(|newest| self.stripe.go_on_after(newest));
-        // Walks and rounds under way judge rows by when they began, which may be later than any row.
+        Ok(())
+    }
+
+    /// What the checkpoints say. Walks and rounds under way judge rows by when they began, which may be later than any row:
+    /// what is asked from now on looks newer.
+    pub(crate) async fn stored(&self) -> Result<Stored, SyncError> {
         let stored = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?;
         stored.began().for_each(|began| self.stripe.go_on_after(began.as_of_micros));
-        Ok(())
+        Ok(stored)
     }
 }
 

@@ -20,7 +20,6 @@ use crate::{
     event::{self, Subject},
     fetch::Fetch,
     gathered,
-    state::Stored,
 };
 
 /// How long one object may take: others wait behind it, and it is asked for again later.
@@ -97,7 +96,7 @@ impl<W: Warehouse> Engine<W> {
         stop: &CancellationToken,
     ) -> Result<Pass, SyncError> {
         let _reading = self.stripe.reading();
-        let states = Stored::read(self.warehouse.checkpoints(&self.schema).await?)?.tables;
+        let states = self.stored().await?.tables;
         let fetch = Fetch::new(&self.stripe, stop);
         let Self { warehouse, schema, options, .. } = self;
         let width = options.reads;

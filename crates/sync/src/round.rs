@@ -40,12 +40,8 @@ impl Around {
 
     /// The parents' table.
     pub(crate) fn parents(self) -> Option<&'static Table> {
-        table(self.parent.table)
+        catalog::table(self.parent.table)
     }
-}
-
-pub(crate) fn table(name: &str) -> Option<&'static Table> {
-    catalog::tables().find(|table| table.name == name)
 }
 
 /// When a round began.
@@ -60,6 +56,12 @@ impl Beginning {
     pub(crate) fn now(stripe: &Stripe) -> Self {
         let unsettled_since_micros = stripe.unsettled_since();
         Self { began: Began::now(stripe), unsettled_since_micros }
+    }
+
+    /// The state from which on parents may not have shown all that is new of theirs; none of those from before `first`.
+    fn held_back(self, first_micros: Option<i64>) -> i64 {
+        let held_back = self.began.as_of_micros.saturating_sub(HELD_BACK);
+        held_back.max(first_micros.unwrap_or(i64::MIN)).min(self.unsettled_since_micros)
     }
 }
 
@@ -112,14 +114,12 @@ impl Round {
 
     /// One over all parents, of which no one was ever asked. Unless they `stood` there before, their list was walked just now.
     pub(crate) fn first(now: Beginning, stood: bool) -> Self {
-        let held_back = now.began.as_of_micros.saturating_sub(HELD_BACK);
-        let since =
-            if stood { held_back.min(now.unsettled_since_micros) } else { now.unsettled_since_micros };
+        let first_micros = (!stood).then_some(now.began.as_of_micros);
         Self {
             since_micros: None,
             began: now.began,
-            next_since_micros: Some(since),
-            first_micros: (!stood).then_some(now.began.as_of_micros),
+            next_since_micros: Some(now.held_back(first_micros)),
+            first_micros,
             after: String::new(),
             over: false,
             owed: BTreeSet::new(),
@@ -137,8 +137,7 @@ impl Round {
         if ran.saturating_sub(passed) > MISSTEP * 1_000_000 {
             return None;
         }
-        let held_back = now.began.as_of_micros.saturating_sub(HELD_BACK);
-        Some(held_back.max(self.first_micros.unwrap_or(i64::MIN)).min(now.unsettled_since_micros))
+        Some(now.held_back(self.first_micros))
     }
 
     /// Whether it goes over all parents, not only those that changed.

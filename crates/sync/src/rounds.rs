@@ -24,7 +24,7 @@ use crate::{
     change::Changes,
     cycle::Cycle,
     fan_out::{Done, FanOut},
-    round::{Around, Beginning, Round, all, table},
+    round::{Around, Beginning, Round, all},
     state::table_checkpoint,
 };
 
@@ -314,7 +314,7 @@ fn parents(around: Around, tables: &[TableReport]) -> Parents {
     let owner = catalog::resource_with(around.parent.table).map(|owner| owner.table.name);
     match owner.and_then(|owner| standing(owner, tables)) {
         Some(Ok(TableState::Live { .. })) => {
-            let needs = around.parent.needs.and_then(table);
+            let needs = around.parent.needs.and_then(catalog::table);
             let is_copied =
                 |needs: &&Table| matches!(standing(needs.name, tables), Some(Ok(TableState::Live { .. })));
             Parents::Live { needs: needs.filter(is_copied) }

@@ -18,7 +18,7 @@ pub(crate) const DELETED: &str = "_deleted";
 pub(crate) fn parent_table(child: &Table) -> Option<&'static Table> {
     let apart = catalog::resource(child.name).and_then(|resource| resource.list.parent);
     if let Some(parent) = apart {
-        return catalog::tables().find(|table| table.name == parent.table);
+        return catalog::table(parent.table);
     }
     catalog::resources()
         .iter()
