@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -204,7 +205,7 @@ impl Decoder {
     /// When the body is no object with an id; then no row was added.
     pub fn object(&mut self, body: &[u8], as_of_micros: i64) -> Result<One, DecodeError> {
         let wrong = |source| DecodeError { what: "an object", source };
-        let object: Object<'_> = serde_json::from_slice(body).map_err(wrong)?;
+        let object: Object<'_> = parsed(body).map_err(wrong)?;
         let Some(id) = id_of(&object) else {
             return Err(wrong(<serde_json::Error as serde::de::Error>::missing_field("id")));
         };
@@ -239,6 +240,14 @@ impl Decoder {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether nothing was decoded so far, nor failed to be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows() == 0
+            && self.rejects.is_empty()
+            && self.nested.iter().all(|nested| nested.parents.is_empty())
     }
 
     /// Takes what was decoded; the decoder is empty again.
@@ -362,8 +371,7 @@ impl Decoder {
 /// # Errors
 /// When the body is no object.
 pub fn row(table: &'static Table, body: &[u8], as_of_micros: i64) -> Result<RecordBatch, DecodeError> {
-    let object: Object<'_> =
-        serde_json::from_slice(body).map_err(|source| DecodeError { what: "an object", source })?;
+    let object: Object<'_> = parsed(body).map_err(|source| DecodeError { what: "an object", source })?;
     let mut rows = Rows::new(table);
     rows.append(&object, &[], None, as_of_micros);
     Ok(rows.finish())
@@ -393,6 +401,15 @@ impl Reject {
     }
 }
 
+/// What an answer says. Text is validated at once: as bytes every value of it would be by itself.
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        // It says where.
+        Err(_) => serde_json::from_slice(body),
+    }
+}
+
 /// An element of a list.
 enum Element<'a> {
     Object(Object<'a>),
@@ -409,10 +426,10 @@ struct Elements<'a> {
 /// A list's elements. The fast way takes all for objects; the other finds those that are none.
 fn list<'a>(body: &'a [u8], what: &'static str) -> Result<Elements<'a>, DecodeError> {
     let wrong = |source| DecodeError { what, source };
-    let (objects, has_more) = match serde_json::from_slice::<ListOf<Object<'a>>>(body) {
+    let (objects, has_more) = match parsed::<ListOf<Object<'a>>>(body) {
         Ok(list) => (list.data.into_iter().map(Element::Object).collect(), list.has_more),
         Err(error) if error.is_data() => {
-            let list: ListOf<&'a RawValue> = serde_json::from_slice(body).map_err(wrong)?;
+            let list: ListOf<&'a RawValue> = parsed(body).map_err(wrong)?;
             (list.data.into_iter().map(element).collect(), list.has_more)
         }
         Err(error) => return Err(wrong(error)),
@@ -423,7 +440,7 @@ fn list<'a>(body: &'a [u8], what: &'static str) -> Result<Elements<'a>, DecodeEr
 /// The elements of a page as API v2 sends it (trap 6).
 fn page(body: &[u8]) -> Result<Elements<'_>, DecodeError> {
     let page: PageOf<&RawValue> =
-        serde_json::from_slice(body).map_err(|source| DecodeError { what: "a list page", source })?;
+        parsed(body).map_err(|source| DecodeError { what: "a list page", source })?;
     let objects = page.data.into_iter().map(element).collect();
     Ok(Elements { objects, has_more: page.next_page_url.is_some(), next: page.next_page_url })
 }

@@ -21,4 +21,4 @@ pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, P
 pub use encode::{EncodeError, encode, with_children};
 pub use list::{Api, List, Paging, Parent, Place, Shown, lists};
 pub use resource::{Child, Resource, by_object, resource, resource_with, resources, table, tables};
-pub use table::{Column, Kind, Table, schema};
+pub use table::{Column, Kind, Table, is_child, schema};

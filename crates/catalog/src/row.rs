@@ -1,23 +1,26 @@
 //! Columns of one table under construction.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, RecordBatch,
+    Array, ArrayRef, RecordBatch,
     builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder},
 };
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use serde_json::value::RawValue;
 
 use crate::{
     Kind, Table, date_time,
     object::{Object, text},
-    table::{is_child, schema},
+    table::{Layout, layout},
 };
 
 /// Rows that there is room for at first, and then twice as many each time: most decoders see one object, and many are
 /// alive at once.
 const FEW: usize = 8;
+
+/// From so many rows on the room that is left over is given back: rows wait until there are enough to store.
+const MANY: usize = 64;
 
 /// Where a child row belongs.
 #[derive(Debug, Clone, Copy)]
@@ -39,17 +42,22 @@ pub(crate) struct Misfit {
 #[derive(Debug)]
 pub(crate) struct Rows {
     table: &'static Table,
-    schema: SchemaRef,
-    columns: Vec<Builder>,
-    by_name: HashMap<&'static str, usize>,
+    layout: Arc<Layout>,
+    /// None before the first row: most pages of what belongs to one parent show nothing.
+    columns: Option<Columns>,
     /// Which column came at which place in the last object: the next one has the same order.
     order: Vec<Option<usize>>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Columns {
+    own: Vec<Builder>,
     parent: Option<(StringBuilder, Int64Builder)>,
     extra: StringBuilder,
     absent: StringBuilder,
     as_of: TimestampMicrosecondBuilder,
     deleted: BooleanBuilder,
-    len: usize,
 }
 
 #[derive(Debug)]
@@ -66,21 +74,7 @@ enum Builder {
 
 impl Rows {
     pub(crate) fn new(table: &'static Table) -> Self {
-        let columns = table.columns.iter();
-        Self {
-            table,
-            schema: schema(table),
-            columns: columns.clone().map(|column| Builder::new(column.kind)).collect(),
-            by_name: columns.enumerate().map(|(index, column)| (column.name, index)).collect(),
-            order: Vec::new(),
-            parent: is_child(table)
-                .then(|| (StringBuilder::with_capacity(FEW, 8 * FEW), Int64Builder::with_capacity(FEW))),
-            extra: StringBuilder::with_capacity(FEW, 8 * FEW),
-            absent: StringBuilder::with_capacity(FEW, 8 * FEW),
-            as_of: TimestampMicrosecondBuilder::with_capacity(FEW),
-            deleted: BooleanBuilder::with_capacity(FEW),
-            len: 0,
-        }
+        Self { table, layout: layout(table), columns: None, order: Vec::new(), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -95,7 +89,7 @@ impl Rows {
         place: Option<Place<'_>>,
         as_of_micros: i64,
     ) -> Vec<Misfit> {
-        let mut slots: Vec<Option<&RawValue>> = vec![None; self.columns.len()];
+        let mut slots: Vec<Option<&RawValue>> = vec![None; self.table.columns.len()];
         let mut extra = Extra::default();
         let mut misfits = Vec::new();
         let mut called = None;
@@ -114,30 +108,29 @@ impl Rows {
         if let Some(raw) = called.filter(|raw| text(raw.get()).as_deref() != Some(self.table.object)) {
             misfits.extend(extra.push("object", raw.get()));
         }
-        misfits.extend(self.append_slots(&slots, replaced, &mut extra));
+        let columns = self.columns.get_or_insert_with(|| Columns::new(self.table, self.layout.is_child));
+        misfits.extend(columns.append_slots(self.table, &slots, replaced, &mut extra));
         let missing = self.table.columns.iter().zip(&slots).filter(|(_, slot)| slot.is_none());
         // Where several kinds rest together, what they call themselves is a column.
         let uncalled = !self.table.object.is_empty() && called.is_none();
         let missing = missing.map(|(column, _)| column.name).chain(uncalled.then_some("object"));
-        self.absent.append_option(name_list(missing));
-        self.extra.append_option(extra.finish());
-        self.append_system(place, as_of_micros);
+        columns.absent.append_option(name_list(missing));
+        columns.extra.append_option(extra.finish());
+        columns.append_system(place, as_of_micros);
+        self.len += 1;
         misfits
     }
 
     /// Takes the rows built so far.
     pub(crate) fn finish(&mut self) -> RecordBatch {
-        let mut arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Builder::finish).collect();
-        if let Some((parent, position)) = &mut self.parent {
-            arrays.push(Arc::new(parent.finish()));
-            arrays.push(Arc::new(position.finish()));
+        let schema = Arc::clone(&self.layout.schema);
+        let Some(columns) = &mut self.columns else { return RecordBatch::new_empty(schema) };
+        let mut arrays = columns.finish();
+        if self.len >= MANY {
+            arrays.iter_mut().filter_map(Arc::get_mut).for_each(Array::shrink_to_fit);
         }
-        arrays.push(Arc::new(self.extra.finish()));
-        arrays.push(Arc::new(self.absent.finish()));
-        arrays.push(Arc::new(self.as_of.finish()));
-        arrays.push(Arc::new(self.deleted.finish()));
         self.len = 0;
-        let batch: Result<RecordBatch, ArrowError> = RecordBatch::try_new(Arc::clone(&self.schema), arrays);
+        let batch: Result<RecordBatch, ArrowError> = RecordBatch::try_new(schema, arrays);
         #[expect(
             clippy::expect_used,
             reason = "builders and schema come from the same table; a mismatch is a bug"
@@ -151,7 +144,7 @@ impl Rows {
         {
             return Some(guess);
         }
-        let column = self.by_name.get(name).copied();
+        let column = self.layout.by_name.get(name).copied();
         if self.order.len() <= place {
             self.order.resize(place + 1, None);
         }
@@ -160,15 +153,30 @@ impl Rows {
         }
         column
     }
+}
+
+impl Columns {
+    fn new(table: &Table, is_child: bool) -> Self {
+        let text = || StringBuilder::with_capacity(FEW, 8 * FEW);
+        Self {
+            own: table.columns.iter().map(|column| Builder::new(column.kind)).collect(),
+            parent: is_child.then(|| (text(), Int64Builder::with_capacity(FEW))),
+            extra: text(),
+            absent: text(),
+            as_of: TimestampMicrosecondBuilder::with_capacity(FEW),
+            deleted: BooleanBuilder::with_capacity(FEW),
+        }
+    }
 
     fn append_slots(
         &mut self,
+        table: &Table,
         slots: &[Option<&RawValue>],
         replaced: &[(&str, String)],
         extra: &mut Extra,
     ) -> Vec<Misfit> {
         let mut misfits = Vec::new();
-        for ((builder, column), slot) in self.columns.iter_mut().zip(self.table.columns).zip(slots) {
+        for ((builder, column), slot) in self.own.iter_mut().zip(table.columns).zip(slots) {
             let instead =
                 replaced.iter().find(|(name, _)| *name == column.name).map(|(_, text)| text.as_str());
             let raw = instead.or_else(|| slot.map(RawValue::get));
@@ -192,7 +200,19 @@ impl Rows {
         }
         self.as_of.append_value(as_of_micros);
         self.deleted.append_value(false);
-        self.len += 1;
+    }
+
+    fn finish(&mut self) -> Vec<ArrayRef> {
+        let mut arrays: Vec<ArrayRef> = self.own.iter_mut().map(Builder::finish).collect();
+        if let Some((parent, position)) = &mut self.parent {
+            arrays.push(Arc::new(parent.finish()));
+            arrays.push(Arc::new(position.finish()));
+        }
+        arrays.push(Arc::new(self.extra.finish()));
+        arrays.push(Arc::new(self.absent.finish()));
+        arrays.push(Arc::new(self.as_of.finish()));
+        arrays.push(Arc::new(self.deleted.finish()));
+        arrays
     }
 }
 
@@ -268,9 +288,10 @@ fn append<'a, T>(
 
 /// Whether the text of a JSON value has no half of a surrogate pair by itself: no database takes that.
 fn is_unicode(raw: &str) -> bool {
-    let escaped =
-        ["\\ud", "\\uD"].iter().any(|half| memchr::memmem::find(raw.as_bytes(), half.as_bytes()).is_some());
-    !escaped || serde_json::from_str::<serde_json::Value>(raw).is_ok()
+    let bytes = raw.as_bytes();
+    let half = |at: usize| matches!(bytes.get(at + 1..at + 3), Some(b"ud" | b"uD"));
+    let may_have_halves = memchr::memchr_iter(b'\\', bytes).any(half);
+    !may_have_halves || serde_json::from_str::<serde_json::Value>(raw).is_ok()
 }
 
 /// An id, or the id of an object that was expanded in its place.

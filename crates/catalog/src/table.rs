@@ -1,6 +1,9 @@
 //! The types of the catalogue, and a table's Arrow schema.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -117,20 +120,54 @@ impl Kind {
 /// The columns of `table`'s rows: the catalogue's, then `_parent` and `_position` of child tables, then the system's.
 #[must_use]
 pub fn schema(table: &Table) -> SchemaRef {
-    let own = table.columns.iter().map(|column| Field::new(column.name, column.kind.data_type(), true));
-    let mut fields: Vec<Field> = own.collect();
-    if is_child(table) {
-        fields.push(Field::new(PARENT, DataType::Utf8, false));
-        fields.push(Field::new(POSITION, DataType::Int64, false));
-    }
-    fields.push(Field::new(EXTRA, DataType::Utf8, true));
-    fields.push(Field::new(ABSENT, DataType::Utf8, true));
-    fields.push(Field::new(AS_OF, moment(), false));
-    fields.push(Field::new(DELETED, DataType::Boolean, false));
-    Arc::new(Schema::new(fields))
+    Arc::clone(&layout(table).schema)
 }
 
-pub(crate) fn is_child(table: &Table) -> bool {
+/// Whether the rows of `table` belong to those of another: they have `_parent` and `_position`.
+#[must_use]
+pub fn is_child(table: &Table) -> bool {
+    layout(table).is_child
+}
+
+/// What follows from a table's columns.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) schema: SchemaRef,
+    /// Where a column is.
+    pub(crate) by_name: HashMap<&'static str, usize>,
+    pub(crate) is_child: bool,
+}
+
+/// Those of the catalogue's tables are made once: each page has a decoder of its own, and most see few rows.
+pub(crate) fn layout(table: &Table) -> Arc<Layout> {
+    static KNOWN: LazyLock<HashMap<&str, (&Table, Arc<Layout>)>> = LazyLock::new(|| {
+        crate::tables().map(|table| (table.name, (table, Arc::new(Layout::new(table))))).collect()
+    });
+    match KNOWN.get(table.name) {
+        Some((known, layout)) if std::ptr::eq(*known, table) => Arc::clone(layout),
+        Some(_) | None => Arc::new(Layout::new(table)),
+    }
+}
+
+impl Layout {
+    fn new(table: &Table) -> Self {
+        let is_child = belongs(table);
+        let own = table.columns.iter().map(|column| Field::new(column.name, column.kind.data_type(), true));
+        let mut fields: Vec<Field> = own.collect();
+        if is_child {
+            fields.push(Field::new(PARENT, DataType::Utf8, false));
+            fields.push(Field::new(POSITION, DataType::Int64, false));
+        }
+        fields.push(Field::new(EXTRA, DataType::Utf8, true));
+        fields.push(Field::new(ABSENT, DataType::Utf8, true));
+        fields.push(Field::new(AS_OF, moment(), false));
+        fields.push(Field::new(DELETED, DataType::Boolean, false));
+        let by_name = table.columns.iter().enumerate().map(|(index, column)| (column.name, index)).collect();
+        Self { schema: Arc::new(Schema::new(fields)), by_name, is_child }
+    }
+}
+
+fn belongs(table: &Table) -> bool {
     let belongs = |resource: &&crate::Resource| {
         (resource.is_apart() && resource.table.name == table.name)
             || resource.children.iter().any(|child| child.table.name == table.name)
