@@ -423,7 +423,7 @@ fn split(table: &Table, batch: &RecordBatch) -> Result<Vec<(String, Row)>, Wareh
     let columns: Vec<ArrayRef> = fields.fields().iter().map(column).collect::<Result<_, _>>()?;
     let whole = assemble(table, fields, columns)?;
     let (ids, times) = (rows::texts(table, &whole, ID)?, rows::as_of(table, &whole)?);
-    let parents = if rows::is_child(table) { Some(rows::texts(table, &whole, PARENT)?) } else { None };
+    let parents = if catalog::is_child(table) { Some(rows::texts(table, &whole, PARENT)?) } else { None };
     let row = |(index, (id, as_of)): (usize, (Option<&str>, Option<i64>))| {
         let parent =
             parents.filter(|parents| parents.is_valid(index)).map(|parents| parents.value(index).to_owned());

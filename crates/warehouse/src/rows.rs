@@ -26,11 +26,6 @@ pub(crate) fn parent_table(child: &Table) -> Option<&'static Table> {
         .map(|resource| resource.table)
 }
 
-/// Whether `table` holds children.
-pub(crate) fn is_child(table: &Table) -> bool {
-    catalog::schema(table).column_with_name(PARENT).is_some()
-}
-
 /// Rows that are known to be new.
 pub(crate) fn inserted(change: &Change) -> Option<&RecordBatch> {
     if let Change::Insert(rows) = change { Some(rows) } else { None }

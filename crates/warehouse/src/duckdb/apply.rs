@@ -1,9 +1,8 @@
 //! Storing a batch: one transaction, rolled back whole on any error.
 
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use ::duckdb::{Connection, params};
+use ::duckdb::{Connection, params, params_from_iter};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
@@ -17,7 +16,11 @@ use crate::{Applied, Batch, Change, Checkpoint, Ended, SchemaName, WarehouseErro
 
 /// Batches of so many rows and bytes together are put together before DuckDB takes them over.
 const SMALL_ROWS: usize = 2_048;
-const SMALL_BYTES: usize = 32 << 20;
+const SMALL_BYTES: usize = 8 << 20;
+/// What DuckDB takes over, it holds once more until it is told that this is all; it plans each part as a statement of its own.
+const MOST_BYTES: usize = 8 << 20;
+/// Checkpoints that one statement sets, at most.
+const MOST_KEYS: usize = 100;
 
 /// Stores the batch or nothing of it.
 pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<Applied, WarehouseError> {
@@ -64,42 +67,27 @@ pub(super) fn seal(
     Ok(wide(gone))
 }
 
-struct Store<'a> {
-    connection: &'a Connection,
-    schema: &'a SchemaName,
+/// Where a batch is stored.
+pub(super) struct Store<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) schema: &'a SchemaName,
 }
 
 impl Store<'_> {
-    /// Sets of children, judged by what is stored before the batch's own rows of their parents are.
-    fn children(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
-        let mut stored = 0;
-        for sets in Sets::of(writes)? {
-            stored += self
-                .replace_children(&sets)
-                .map_err(|source| doing("replace rows of", sets.table, source))?;
-        }
-        Ok(stored)
-    }
-
     /// New rows, each table's in one go: DuckDB plans every append as a statement of its own.
     fn inserts(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
         let mut stored = 0;
         for (table, batches) in by_table(writes, rows::inserted)? {
-            let place = [open::CATALOG_NAME, self.schema.as_str(), table.name];
-            self.append(place, &batches).map_err(|source| doing("insert rows into", table, source))?;
-            stored += batches.iter().map(|rows| wide(rows.num_rows())).sum::<u64>();
+            stored +=
+                self.insert(table, &batches).map_err(|source| doing("insert rows into", table, source))?;
         }
         Ok(stored)
     }
 
-    /// Rows by merge, each table's in one go: every merge looks through the whole table.
-    fn merges(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
-        let mut stored = 0;
-        for (table, batches) in by_table(writes, rows::merged)? {
-            stored +=
-                self.merge(table, &batches).map_err(|source| doing("merge rows into", table, source))?;
-        }
-        Ok(stored)
+    /// Rows that are known to be new.
+    pub(super) fn insert(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
+        self.append([open::CATALOG_NAME, self.schema.as_str(), table.name], batches)?;
+        Ok(batches.iter().map(|rows| wide(rows.num_rows())).sum())
     }
 
     /// What takes rows away.
@@ -127,31 +115,6 @@ impl Store<'_> {
                 .map_err(|source| doing("mark rows as deleted in", table, source))?;
         }
         Ok(marked)
-    }
-
-    fn merge(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
-        if batches.iter().all(|rows| rows.num_rows() == 0) {
-            return Ok(0);
-        }
-        let name = sql::name(self.schema, table);
-        let key = sql::key(table);
-        let same =
-            if rows::is_child(table) { "t.id = s.id AND t._parent = s._parent" } else { "t.id = s.id" };
-        self.stage(&name, batches)?;
-        self.connection.execute_batch(&format!(
-            "DELETE FROM {name} AS t USING
-                (SELECT {key}, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY {key}) AS s
-                WHERE {same} AND t._as_of <= s._as_of"
-        ))?;
-        let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {same})
-                QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _as_of DESC, s.rowid DESC) = 1",
-            columns = sql::columns(table)
-        );
-        let stored = self.connection.execute(&insert, [])?;
-        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
-        Ok(wide(stored))
     }
 
     fn end_sets(&self, table: &Table, ended: &[Ended]) -> ::duckdb::Result<u64> {
@@ -183,52 +146,6 @@ impl Store<'_> {
         Ok(wide(gone) + wide(self.connection.execute(&bury, [json_list(&parents)])?))
     }
 
-    fn replace_children(&self, sets: &Sets<'_>) -> ::duckdb::Result<u64> {
-        let name = sql::name(self.schema, sets.table);
-        self.connection.execute_batch("CREATE TEMP TABLE sets (parent VARCHAR)")?;
-        self.connection.execute(&self.newer_sets(sets.table), [sets.ages()])?;
-        let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
-        self.connection.execute_batch(&delete)?;
-        let stored = match sets.rows.iter().all(|rows| rows.num_rows() == 0) {
-            true => 0,
-            false => self.insert_children(sets)?,
-        };
-        self.connection.execute_batch("DROP TABLE temp.main.sets")?;
-        Ok(wide(stored))
-    }
-
-    fn insert_children(&self, Sets { table, rows, .. }: &Sets<'_>) -> ::duckdb::Result<usize> {
-        let name = sql::name(self.schema, table);
-        self.stage(&name, rows)?;
-        let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE _parent IN (SELECT parent FROM temp.main.sets)
-                QUALIFY row_number() OVER (PARTITION BY _parent, id ORDER BY _as_of DESC, s.rowid DESC) = 1",
-            columns = sql::columns(table)
-        );
-        let stored = self.connection.execute(&insert, [])?;
-        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
-        Ok(stored)
-    }
-
-    /// Takes `[{parent, age}]` and keeps the parents whose stored state is not newer.
-    fn newer_sets(&self, table: &Table) -> String {
-        let name = sql::name(self.schema, table);
-        let parent = rows::parent_table(table).map_or_else(
-            || "NULL".to_owned(),
-            |parent| {
-                let parent = sql::name(self.schema, parent);
-                format!("(SELECT max(epoch_us(p._as_of)) FROM {parent} AS p WHERE p.id = s.parent)")
-            },
-        );
-        format!(
-            "INSERT INTO temp.main.sets SELECT DISTINCT s.parent FROM (
-                SELECT unnest(from_json(?::JSON, '[{{\"parent\":\"VARCHAR\",\"age\":\"BIGINT\"}}]'), recursive := true)
-            ) AS s WHERE s.age IS NULL OR s.age >= COALESCE({parent},
-                (SELECT max(epoch_us(c._as_of)) FROM {name} AS c WHERE c._parent = s.parent), s.age)"
-        )
-    }
-
     /// Tombstones of ids that were never seen. Takes what [`Self::mark`] does.
     fn stubs(&self, table: &Table, gone: &str) -> ::duckdb::Result<u64> {
         let insert = format!(
@@ -251,21 +168,31 @@ impl Store<'_> {
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.
-    fn stage(&self, name: &str, batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
+    pub(super) fn stage(&self, name: &str, batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
         self.connection.execute_batch(&format!("CREATE TEMP TABLE stage AS SELECT * FROM {name} LIMIT 0"))?;
         self.append(["temp", "main", "stage"], batches)
     }
 
     /// Appends by column name, within the transaction.
-    fn append(&self, [catalog, schema, table]: [&str; 3], batches: &[&RecordBatch]) -> ::duckdb::Result<()> {
+    pub(super) fn append(
+        &self,
+        [catalog, schema, table]: [&str; 3],
+        batches: &[&RecordBatch],
+    ) -> ::duckdb::Result<()> {
         let mut same_columns = batches.chunk_by(|one, other| one.schema() == other.schema());
         same_columns.try_for_each(|batches| {
             let Some(fields) = batches.first().map(|rows| rows.schema()) else { return Ok(()) };
             let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
             let mut appender =
                 self.connection.appender_with_columns_to_catalog_and_db(table, catalog, schema, &columns)?;
+            let mut bytes = 0;
             for rows in together(&fields, batches)? {
+                bytes += rows.get_array_memory_size();
                 appender.append_record_batch(rows)?;
+                if bytes > MOST_BYTES {
+                    appender.flush()?;
+                    bytes = 0;
+                }
             }
             appender.flush()
         })
@@ -301,28 +228,43 @@ impl Store<'_> {
         if checkpoints.is_empty() {
             return Ok(());
         }
-        let schema = self.schema.as_str();
-        let keys: Vec<String> = checkpoints.iter().map(|checkpoint| checkpoint.key.clone()).collect();
-        let delete =
-            format!("DELETE FROM tallyhouse.checkpoints WHERE schema_name = ? AND key IN ({LISTED})");
-        self.connection.prepare_cached(&delete)?.execute(params![schema, json_list(&keys)])?;
         // A batch may set a key twice: the last one counts.
-        let kept: BTreeMap<&str, Option<String>> = checkpoints
+        let last: BTreeMap<&str, &Checkpoint> =
+            checkpoints.iter().map(|checkpoint| (checkpoint.key.as_str(), checkpoint)).collect();
+        let last: Vec<&Checkpoint> = last.into_values().collect();
+        last.chunks(MOST_KEYS).try_for_each(|some| self.set_checkpoints(some))
+    }
+
+    /// Two statements for all: planning takes longer than what they do.
+    fn set_checkpoints(&self, checkpoints: &[&Checkpoint]) -> ::duckdb::Result<()> {
+        let schema = self.schema.as_str();
+        let delete = format!(
+            "DELETE FROM tallyhouse.checkpoints WHERE schema_name = ? AND key IN ({})",
+            places("?", checkpoints.len())
+        );
+        let keys = checkpoints.iter().map(|checkpoint| checkpoint.key.as_str());
+        self.connection.execute(&delete, params_from_iter(std::iter::once(schema).chain(keys)))?;
+        let set: Vec<(&str, String)> = checkpoints
             .iter()
-            .map(|Checkpoint { key, value }| (key.as_str(), value.as_ref().map(ToString::to_string)))
+            .filter_map(|Checkpoint { key, value }| Some((key.as_str(), value.as_ref()?.to_string())))
             .collect();
-        let insert = "INSERT INTO tallyhouse.checkpoints VALUES (?, ?, ?)";
-        for (key, value) in kept {
-            if let Some(value) = value {
-                self.connection.prepare_cached(insert)?.execute(params![schema, key, value])?;
-            }
+        if set.is_empty() {
+            return Ok(());
         }
+        let insert = format!("INSERT INTO tallyhouse.checkpoints VALUES {}", places("(?, ?, ?)", set.len()));
+        let values = set.iter().flat_map(|(key, value)| [schema, key, value]);
+        self.connection.execute(&insert, params_from_iter(values))?;
         Ok(())
     }
 }
 
+/// So many places for values in a statement.
+fn places(one: &str, count: usize) -> String {
+    vec![one; count].join(", ")
+}
+
 /// The rows that one kind of change brings, by table, in the order of the writes.
-fn by_table<'a>(
+pub(super) fn by_table<'a>(
     writes: &'a [Write],
     brought: impl Fn(&'a Change) -> Option<&'a RecordBatch>,
 ) -> Result<Vec<(&'static Table, Vec<&'a RecordBatch>)>, WarehouseError> {
@@ -340,57 +282,6 @@ fn by_table<'a>(
 fn place(reject: &Reject) -> (&str, Option<&str>, &str, Option<&str>) {
     let Reject { table, id, pointer, raw, .. } = reject;
     (table, id.as_deref(), pointer, id.is_none().then_some(raw))
-}
-
-/// Sets of children of one table that are replaced together.
-struct Sets<'a> {
-    table: &'static Table,
-    /// How old each parent's set is, if that is known.
-    ages: BTreeMap<&'a str, Option<i64>>,
-    rows: Vec<&'a RecordBatch>,
-    /// The parents, and all others that `rows` name.
-    named: HashSet<&'a str>,
-}
-
-impl<'a> Sets<'a> {
-    /// Each table's in one go, as far as no parent is named twice: of two of its sets the later one stays.
-    fn of(writes: &'a [Write]) -> Result<Vec<Self>, WarehouseError> {
-        let mut all: BTreeMap<&str, (HashMap<&str, i64>, Vec<Self>)> = BTreeMap::new();
-        for write in writes {
-            let Change::ReplaceChildren { parents, rows } = &write.change else { continue };
-            let table = write.table;
-            let (of_parents, groups) = match all.entry(table.name) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert((rows::parent_ages(writes, table)?, Vec::new())),
-            };
-            let ages = rows::set_ages(of_parents, table, rows, parents)?;
-            let named = rows::texts(table, rows, PARENT)?.iter().flatten();
-            let named: HashSet<&str> = named.chain(parents.iter().map(String::as_str)).collect();
-            let group = match groups.last_mut() {
-                Some(last) if last.named.is_disjoint(&named) => last,
-                Some(_) | None => groups.push_mut(Self {
-                    table,
-                    ages: BTreeMap::new(),
-                    rows: Vec::new(),
-                    named: HashSet::new(),
-                }),
-            };
-            group
-                .ages
-                .extend(parents.iter().map(|parent| (parent.as_str(), ages.get(parent.as_str()).copied())));
-            group.rows.push(rows);
-            group.named.extend(named);
-        }
-        let groups = all.into_values().flat_map(|(_, groups)| groups);
-        Ok(groups.filter(|sets| !sets.ages.is_empty()).collect())
-    }
-
-    /// As the JSON that [`Store::newer_sets`] takes.
-    fn ages(&self) -> String {
-        let sets: Vec<_> =
-            self.ages.iter().map(|(parent, age)| json!({ "parent": parent, "age": age })).collect();
-        serde_json::Value::from(sets).to_string()
-    }
 }
 
 /// What is marked as deleted in one table.
@@ -435,10 +326,10 @@ fn together(fields: &SchemaRef, batches: &[&RecordBatch]) -> ::duckdb::Result<Ve
     Ok(vec![whole.map_err(|source| ::duckdb::Error::ToSqlConversionFailure(source.into()))?])
 }
 
-fn doing(what: &str, table: &Table, source: ::duckdb::Error) -> WarehouseError {
+pub(super) fn doing(what: &str, table: &Table, source: ::duckdb::Error) -> WarehouseError {
     WarehouseError::failed(format!("{what} {}", table.name), source)
 }
 
-fn wide(rows: usize) -> u64 {
+pub(super) fn wide(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 //! Opening the file, with everything that SQL could reach beyond it shut.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -31,9 +32,13 @@ pub(super) struct Opened {
     pub(super) only: Only,
 }
 
-/// Proof that this process has the file open once. DuckDB's own lock holds between processes only, and a second
-/// open within one would even release it.
-pub(super) struct Only(PathBuf);
+/// Proof that nobody else has the file open, for as long as this lives: DuckDB's own lock holds between processes only, a second
+/// open within one would even release it, and it is gone for a moment when the file is opened again.
+pub(super) struct Only {
+    path: PathBuf,
+    /// Locked; beside the file.
+    _lock: File,
+}
 
 static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -47,33 +52,69 @@ impl Only {
             (None, _) | (_, None) => absolute,
         };
         if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(whole.clone()) {
-            return Err(WarehouseError::InUse {
-                path: path.to_owned(),
-                source: "this process has it open".into(),
-            });
+            return Err(in_use(path, "this process has it open"));
         }
-        Ok(Self(whole))
+        match lock(&beside(&whole, ".lock")) {
+            Ok(lock) => Ok(Self { path: whole, _lock: lock }),
+            Err(error) => {
+                OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&whole);
+                match error {
+                    TryLockError::WouldBlock => Err(in_use(path, "another Tallyhouse has it open")),
+                    TryLockError::Error(source) => Err(other(source)),
+                }
+            }
+        }
+    }
+}
+
+fn in_use(path: &Path, why: &str) -> WarehouseError {
+    WarehouseError::InUse { path: path.to_owned(), source: why.into() }
+}
+
+/// The system lets go of it when the process ends, however it does.
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+impl Only {
+    pub(super) fn is_there(&self) -> bool {
+        self.path.exists()
     }
 }
 
 impl Drop for Only {
     fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
     }
 }
 
 pub(super) fn open(path: &Path, options: Options) -> Result<Opened, WarehouseError> {
     let only = Only::of(path)?;
-    let exports = beside(&only.0, ".exports");
-    let failed = |source| refused(path, source);
-    create_whole(&only.0)?;
-    let connection = config(options).and_then(Connection::open_in_memory_with_flags).map_err(failed)?;
-    connection.execute_batch(&settings(&only.0, &exports)).map_err(failed)?;
-    enter(&connection).map_err(failed)?;
-    connection.execute_batch(HOUSEKEEPING).map_err(failed)?;
+    let exports = beside(&only.path, ".exports");
+    create_whole(&only.path)?;
+    let connection = connect(&only, &exports, options).map_err(|source| refused(path, source))?;
     // What an export left that was killed; nobody else has the file, so nobody exports.
     let _none = std::fs::remove_dir_all(&exports);
     Ok(Opened { connection, exports, only })
+}
+
+/// Opens a file that was open before: one that is gone is not made anew.
+pub(super) fn again(only: &Only, exports: &Path, options: Options) -> ::duckdb::Result<Connection> {
+    if !only.is_there() {
+        return Err(::duckdb::Error::InvalidPath(only.path.clone()));
+    }
+    connect(only, exports, options)
+}
+
+fn connect(only: &Only, exports: &Path, options: Options) -> ::duckdb::Result<Connection> {
+    let connection = config(options).and_then(Connection::open_in_memory_with_flags)?;
+    connection.execute_batch(&settings(&only.path, exports))?;
+    enter(&connection)?;
+    connection.execute_batch(HOUSEKEEPING)?;
+    Ok(connection)
 }
 
 /// Makes the file when there is none, beside its place and whole before it gets its name: DuckDB writes a new file in

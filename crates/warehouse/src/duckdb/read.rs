@@ -10,8 +10,8 @@ use crate::{Age, Belonging, Checkpoint, Ids, SchemaName, WarehouseError};
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
 
-pub(super) fn json_list(ids: &[String]) -> String {
-    serde_json::Value::from(ids).to_string()
+pub(super) fn json_list(ids: &[impl AsRef<str>]) -> String {
+    serde_json::Value::from_iter(ids.iter().map(AsRef::as_ref)).to_string()
 }
 
 pub(super) fn checkpoints(

@@ -1,6 +1,6 @@
 //! Asking without being able to change anything.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::arrow_value::{Bound, type_name, values};
-use super::open::Only;
+use super::instance::Instance;
 use super::sql::literal;
 use super::worker::Worker;
 use crate::{ColumnMeta, QueryError, QueryTable, Value};
@@ -27,9 +27,8 @@ const BYTE_LIMIT: usize = 32 << 20;
 #[derive(Clone)]
 pub struct Reader {
     worker: Arc<Worker>,
-    exports: PathBuf,
+    instance: Arc<Instance>,
     row_limit: usize,
-    _only: Arc<Only>,
 }
 
 /// The answer to a query as Arrow: for files.
@@ -44,8 +43,8 @@ pub struct ArrowTable {
 }
 
 impl Reader {
-    pub(super) fn new(worker: Worker, exports: PathBuf, only: Arc<Only>) -> Self {
-        Self { worker: Arc::new(worker), exports, row_limit: ROW_LIMIT, _only: only }
+    pub(super) fn new(worker: Worker, instance: &Arc<Instance>) -> Self {
+        Self { worker: Arc::new(worker), instance: Arc::clone(instance), row_limit: ROW_LIMIT }
     }
 
     /// The same reader giving at most so many rows (10,000 unless told).
@@ -90,7 +89,7 @@ impl Reader {
     /// # Errors
     /// [`QueryError::Export`] when the file cannot be written, else as [`Self::query`].
     pub async fn export_parquet(&self, sql: &str, path: &Path) -> Result<(), QueryError> {
-        let (sql, exports, path) = (sql.to_owned(), self.exports.clone(), path.to_owned());
+        let (sql, exports, path) = (sql.to_owned(), self.instance.exports.clone(), path.to_owned());
         let job = move |connection: &Connection| {
             let select = select(connection, &sql)?;
             std::fs::create_dir_all(&exports).map_err(export)?;

@@ -3,7 +3,7 @@
 use catalog::{Kind, Table};
 
 use crate::SchemaName;
-use crate::rows::{self, AS_OF, DELETED};
+use crate::rows::{AS_OF, DELETED};
 
 /// Quotes a name.
 pub(super) fn quoted(name: &str) -> String {
@@ -29,7 +29,7 @@ pub(super) fn columns(table: &Table) -> String {
 
 /// The columns that name a row: its id, of children within their parent.
 pub(super) fn key(table: &Table) -> &'static str {
-    if rows::is_child(table) { "_parent, id" } else { "id" }
+    if catalog::is_child(table) { "_parent, id" } else { "id" }
 }
 
 /// The SQL type of a column.

@@ -7,7 +7,7 @@ use catalog::Table;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{DuckDb, Options, open, sql};
+use super::{DuckDb, Options, Reader, described, open, sql};
 use crate::conformance::{self, Subject, batch, customers, name, prepared, some_customers};
 use crate::{Change, QueryError, QueryTable, Value, Warehouse, WarehouseError};
 
@@ -15,11 +15,18 @@ use crate::{Change, QueryError, QueryTable, Value, Warehouse, WarehouseError};
 struct File {
     folder: TempDir,
     open: Option<DuckDb>,
+    /// Rows after which it is opened again by itself.
+    rows: u64,
 }
 
 impl File {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), open: None }
+        Self { folder: tempfile::tempdir().unwrap(), open: None, rows: u64::MAX }
+    }
+
+    /// One that is opened again whenever a row was stored.
+    fn renewing() -> Self {
+        Self { rows: 1, ..Self::new() }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -32,7 +39,8 @@ impl Subject for File {
 
     fn open(&mut self) -> &DuckDb {
         let path = self.path();
-        self.open.get_or_insert_with(|| DuckDb::open(path, Options::default()).unwrap())
+        let rows = self.rows;
+        self.open.get_or_insert_with(|| DuckDb::renewing(&path, Options::default(), rows).unwrap())
     }
 
     fn shut(&mut self) {
@@ -62,6 +70,7 @@ fn trap_30_a_file_that_a_kill_left_half_made_is_in_nobodys_way() {
 #[tokio::test]
 async fn duckdb_conforms() {
     conformance::all(File::new).await;
+    conformance::all(File::renewing).await;
 }
 
 proptest! {
@@ -132,8 +141,8 @@ async fn settings_are_shut_below_the_parser_too() {
         "INSTALL httpfs",
         "LOAD httpfs",
     ] {
-        let spare = file.open().spare.lock().unwrap();
-        assert!(spare.execute_batch(text).is_err(), "{text}");
+        let own = file.open().instance.connect().unwrap();
+        assert!(own.execute_batch(text).is_err(), "{text}");
     }
 }
 
@@ -188,6 +197,72 @@ async fn a_query_nobody_waits_for_is_interrupted() {
     assert!(waited.is_err());
     let next = tokio::time::timeout(Duration::from_secs(20), reader.query("SELECT 1", vec![])).await;
     assert_eq!(next.unwrap().unwrap().rows, [[Value::Integer(1)]]);
+}
+
+#[tokio::test]
+async fn a_file_that_another_tallyhouse_opens_again_just_now_is_in_use() {
+    let mut file = File::new();
+    let lock = std::fs::File::create(file.folder.path().join("it's.duckdb.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = DuckDb::open(file.path(), Options::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, WarehouseError::InUse { .. }), "{refused}");
+    drop(lock);
+    prepared(&mut file).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_made_anew() {
+    let mut file = File::renewing();
+    prepared(&mut file).await;
+    std::fs::rename(file.path(), file.path().with_extension("away")).unwrap();
+    let row = Change::Merge(some_customers(&[("cus_1", 1, 1)]));
+    file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
+    let next = file.open().count(&name(), customers()).await.unwrap_err();
+    assert!(matches!(next, WarehouseError::Stopped), "{next}");
+    assert!(!file.path().exists());
+    std::fs::rename(file.path().with_extension("away"), file.path()).unwrap();
+    assert_eq!(file.open().count(&name(), customers()).await.unwrap(), 1, "and goes on when it is back");
+}
+
+/// Stores a customer, and sees whether the file was opened again for it.
+async fn is_renewed(file: &mut File, id: &str, as_of: i64) -> bool {
+    let open = file.open();
+    let before = open.writer.run(|connection| connection.execute_batch("SET VARIABLE seen = true")).await;
+    before.unwrap().unwrap();
+    let row = Change::Merge(some_customers(&[(id, 1, as_of)]));
+    open.apply(batch(vec![(customers(), row)])).await.unwrap();
+    let seen = "SELECT getvariable('seen') IS NULL";
+    open.writer
+        .run(move |connection| connection.query_row(seen, [], |row| row.get(0)))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_file_is_opened_again_beside_readers_and_waits_for_none() {
+    let mut file = File::renewing();
+    prepared(&mut file).await;
+    assert!(is_renewed(&mut file, "cus_1", 1).await);
+    let reader = file.open().reader_for(&name()).unwrap();
+    let count =
+        async |reader: &Reader| reader.query("SELECT count(*) FROM customers", vec![]).await.unwrap().rows;
+    assert_eq!(count(&reader).await, [[Value::Integer(1)]]);
+    assert!(is_renewed(&mut file, "cus_2", 1).await);
+    assert_eq!(count(&reader).await, [[Value::Integer(2)]], "its schema is as it was");
+
+    let endless = "SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b";
+    let mut busy = Box::pin(reader.query(endless, vec![]));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut busy).await.is_err());
+    assert!(!is_renewed(&mut file, "cus_3", 1).await, "somebody reads");
+    drop(busy);
+    assert_eq!(
+        count(&reader).await,
+        [[Value::Integer(3)]],
+        "the query that nobody waits for is interrupted here too"
+    );
+    assert!(is_renewed(&mut file, "cus_4", 1).await);
+    assert_eq!(count(&reader).await, [[Value::Integer(4)]]);
 }
 
 #[tokio::test]
@@ -329,6 +404,13 @@ async fn a_file_may_be_called_like_a_schema() {
     }
 }
 
+/// Waits until the writer has done what has time.
+async fn idle(file: &mut File) {
+    let (done, told) = tokio::sync::oneshot::channel();
+    file.open().writer.when_idle(vec![Box::new(|_| done.send(()).unwrap())]);
+    told.await.unwrap();
+}
+
 #[tokio::test]
 async fn new_columns_are_added_and_described() {
     let mut file = with_one_customer().await;
@@ -344,8 +426,86 @@ async fn new_columns_are_added_and_described() {
     let row = Change::Merge(some_customers(&[("cus_1", 6, 2)]));
     file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
     assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|6"]);
+    idle(&mut file).await;
     let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'customers'";
     assert_eq!(ask(&mut file, comment).await.unwrap().rows[0][0].as_str(), Some(customers().description));
+    let said = "SELECT count(comment), count(*) FROM duckdb_columns() WHERE table_name = 'customers' AND column_name[1] <> '_'";
+    let said = &ask(&mut file, said).await.unwrap().rows[0];
+    assert_eq!(said[0], said[1], "also the new one");
+}
+
+#[tokio::test]
+async fn what_was_not_described_before_the_end_is_afterwards() {
+    let mut file = with_one_customer().await;
+    idle(&mut file).await;
+    let open = file.open();
+    open.write(|connection| {
+        connection.execute_batch("COMMENT ON TABLE acct_1.customers IS NULL").unwrap();
+        Ok(())
+    })
+    .await
+    .unwrap();
+    file.shut();
+    prepared(&mut file).await;
+    idle(&mut file).await;
+    let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'customers'";
+    assert_eq!(ask(&mut file, comment).await.unwrap().rows[0][0].as_str(), Some(customers().description));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_when_there_is_time_is_in_nobodys_way() {
+    let mut file = with_one_customer().await;
+    file.open().writer.when_idle(vec![described("COMMENT ON TABLE acct_1.nothing IS 'x';".to_owned())]);
+    idle(&mut file).await;
+    let row = Change::Merge(some_customers(&[("cus_2", 6, 2)]));
+    file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
+    file.shut();
+    assert_eq!(file.dump(customers(), &["id"]).await, ["cus_1", "cus_2"]);
+}
+
+#[tokio::test]
+async fn merges_of_what_is_new_come_to_the_same_as_others() {
+    let mut file = File::new();
+    let open = prepared(&mut file).await;
+    let merge = |rows: &[(&str, i64, i64)]| (customers(), Change::Merge(some_customers(rows)));
+    let new_and_twice =
+        [merge(&[("cus_1", 1, 1), ("cus_2", 2, 1)]), merge(&[("cus_1", 3, 3), ("cus_1", 2, 2)])];
+    assert_eq!(open.apply(batch(new_and_twice.into())).await.unwrap().rows, 2);
+    let inserted_just_now =
+        vec![(customers(), Change::Insert(some_customers(&[("cus_3", 1, 5)]))), merge(&[("cus_3", 2, 6)])];
+    open.apply(batch(inserted_just_now)).await.unwrap();
+    open.apply(batch(vec![merge(&[("cus_4", 1, 1)]), merge(&[("cus_5", 1, 1)])])).await.unwrap();
+    open.apply(batch(vec![merge(&[("cus_6", 1, 1), ("cus_5", 0, 0)])])).await.unwrap();
+    assert_eq!(
+        file.dump(customers(), &["id", "balance"]).await,
+        ["cus_1|3", "cus_2|2", "cus_3|2", "cus_4|1", "cus_5|1", "cus_6|1"]
+    );
+}
+
+/// Customers with names of so many bytes each.
+fn long_customers(of: std::ops::Range<u32>, bytes: usize) -> Change {
+    let mut decoder = catalog::Decoder::new(catalog::resource("customers").unwrap());
+    let name = "n".repeat(bytes);
+    for number in of {
+        let object = serde_json::json!({ "id": format!("cus_{number}"), "object": "customer", "name": name });
+        decoder.object(object.to_string().as_bytes(), 1).unwrap();
+    }
+    Change::Insert(decoder.finish().rows)
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_taken_over_in_parts_is_stored_whole_or_not_at_all() {
+    let mut file = File::new();
+    let open = prepared(&mut file).await;
+    let parts = || {
+        (0..4).map(|part| (customers(), long_customers(part * 3..part * 3 + 3, 3 << 20))).collect::<Vec<_>>()
+    };
+    let nowhere = catalog::resource("charges").unwrap().table;
+    let fails = (nowhere, Change::MarkDeleted { ids: vec!["ch_1".to_owned()], as_of_micros: 1 });
+    open.apply(batch(parts().into_iter().chain([fails]).collect())).await.unwrap_err();
+    assert_eq!(open.count(&name(), customers()).await.unwrap(), 0);
+    assert_eq!(open.apply(batch(parts())).await.unwrap().rows, 12);
+    assert_eq!(open.count(&name(), customers()).await.unwrap(), 12);
 }
 
 #[tokio::test]

@@ -1,20 +1,31 @@
-//! A thread that owns a connection and does one job after the other.
+//! A thread that does one job after the other, on a connection of its own.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ::duckdb::{Connection, InterruptHandle};
-use tokio::sync::{mpsc, oneshot};
+use ::duckdb::Connection;
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::oneshot;
+
+use super::instance::Seat;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+enum Task {
+    /// Somebody waits for it.
+    Job(Job),
+    /// To be done part by part while there is no job.
+    Parts(Vec<Job>),
+}
 
 /// The handle; dropping it ends the thread, after the jobs that wait.
 pub(super) struct Worker {
     /// Without a bound: whoever has a job done waits for it, so there are no more than callers. A place that one waits for
     /// without being polled would keep everybody behind from theirs.
-    jobs: Option<mpsc::UnboundedSender<Job>>,
+    tasks: Option<mpsc::UnboundedSender<Task>>,
     thread: Option<JoinHandle<()>>,
-    interrupt: Arc<InterruptHandle>,
+    seat: Arc<Seat>,
 }
 
 /// Where a job is; the lock is held while it is interrupted, so that no other job is hit.
@@ -26,32 +37,45 @@ enum Phase {
 }
 
 impl Worker {
-    /// Starts the thread; `last` is done when the handle is gone.
+    /// Starts the thread. `between` is done after each job, `last` when the handle is gone.
     pub(super) fn spawn(
         name: &str,
-        connection: Connection,
-        last: impl FnOnce(&Connection) + Send + 'static,
+        seat: Arc<Seat>,
+        mut between: impl FnMut() + Send + 'static,
+        last: impl FnOnce(&Seat) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
-        let interrupt = connection.interrupt_handle();
+        let (tasks, mut queue) = mpsc::unbounded_channel();
+        let own = Arc::clone(&seat);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Some(job) = queue.blocking_recv() {
-                job(&connection);
+            let mut parts = VecDeque::new();
+            while let Some(task) = next(&mut queue, &mut parts) {
+                match task {
+                    // Where nothing can be done, whoever waits hears nothing.
+                    Task::Job(job) => drop(own.work(job)),
+                    Task::Parts(more) => parts.extend(more),
+                }
+                between();
             }
-            last(&connection);
+            last(&own);
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), interrupt })
+        Ok(Self { tasks: Some(tasks), thread: Some(thread), seat })
     }
 
-    /// Has the job done, to its end even when nobody waits any more. None if the thread is gone.
+    /// Has the job done, to its end even when nobody waits any more. None if the thread is gone, or the file not open.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(reply.send(job(connection))));
-        self.jobs.as_ref()?.send(job).ok()?;
+        self.tasks.as_ref()?.send(Task::Job(job)).ok()?;
         answer.await.ok()
+    }
+
+    /// Has parts done while no job waits; those that are left when the handle is dropped never are.
+    pub(super) fn when_idle(&self, parts: Vec<Job>) {
+        // Without its thread the worker does nothing any more, and says so to those who wait.
+        let _gone = self.tasks.as_ref().map(|tasks| tasks.send(Task::Parts(parts)));
     }
 
     /// As [`Self::run`], but interrupted when the caller stops waiting.
@@ -60,7 +84,7 @@ impl Worker {
         job: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Option<T> {
         let phase = Arc::new(Mutex::new(Phase::Waiting));
-        let _guard = Interrupting { phase: Arc::clone(&phase), interrupt: Arc::clone(&self.interrupt) };
+        let _guard = Interrupting { phase: Arc::clone(&phase), seat: Arc::clone(&self.seat) };
         self.run(move |connection| {
             if !begin(&phase) {
                 return None;
@@ -74,28 +98,38 @@ impl Worker {
     }
 }
 
+/// What is to be done next; none when the handle is gone.
+fn next(queue: &mut mpsc::UnboundedReceiver<Task>, parts: &mut VecDeque<Job>) -> Option<Task> {
+    match queue.try_recv() {
+        Ok(task) => Some(task),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => parts.pop_front().map(Task::Job).or_else(|| queue.blocking_recv()),
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.jobs.take();
+        self.tasks.take();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("a warehouse thread panicked");
         }
+        self.seat.leave();
     }
 }
 
 /// Stops the job when dropped before its end.
 struct Interrupting {
     phase: Arc<Mutex<Phase>>,
-    interrupt: Arc<InterruptHandle>,
+    seat: Arc<Seat>,
 }
 
 impl Drop for Interrupting {
     fn drop(&mut self) {
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if *phase == Phase::Running {
-            self.interrupt.interrupt();
+            self.seat.interrupt();
         }
         *phase = Phase::Over;
     }
