@@ -19,7 +19,7 @@ use url::Url;
 use crate::{
     API_VERSION, Account, Clock, Rates, Retry, StripeError,
     account::Wire,
-    budget::Budget,
+    budget::{Backlog, Budget},
     endpoint::endpoint,
     error::{Headers, Obstacle},
     readings::{Reading, Readings},
@@ -234,6 +234,12 @@ impl Stripe {
     pub fn width(&self, path: &str, most_per_second: u32) -> usize {
         let width = self.inner.budget.width(&endpoint(path), most_per_second);
         usize::try_from(width).unwrap_or(usize::MAX)
+    }
+
+    /// To tell how many requests to the endpoint of `path` are still to come. Those endpoints go first that decide how long all
+    /// of it takes; the others share what these leave of the account's rate, and always get some of it.
+    pub fn backlog(&self, path: &str) -> Backlog {
+        self.inner.budget.backlog(&endpoint(path))
     }
 
     /// Asks once, in a task of its own: whoever waits for a turn or holds a place keeps others from theirs, and must not

@@ -43,6 +43,8 @@ struct State {
     width: Slowness,
     /// How long an answer takes when it comes soon.
     latency: Option<Duration>,
+    /// Requests that are still to come, as is told.
+    backlog: u32,
 }
 
 /// How much less than possible is asked, in percent: 100 is all that is possible.
@@ -70,13 +72,13 @@ impl Slowness {
 
 impl Lane {
     pub(crate) fn new(per_second: u32, concurrent: u32) -> Self {
-        let (pace, width) = (Slowness::NONE, Slowness::NONE);
+        let (next, pace, width) = (Instant::now(), Slowness::NONE, Slowness::NONE);
         Self {
             pause: Duration::from_secs(1) / per_second.max(1),
             most: concurrent.max(1),
             turn: tokio::sync::Mutex::new(()),
             freed: Notify::new(),
-            state: Mutex::new(State { next: Instant::now(), under_way: 0, pace, width, latency: None }),
+            state: Mutex::new(State { next, under_way: 0, pace, width, latency: None, backlog: 0 }),
         }
     }
 
@@ -130,6 +132,28 @@ impl Lane {
         u32::try_from(latency.as_nanos().div_ceil(pause.as_nanos().max(1)))
             .unwrap_or(u32::MAX)
             .clamp(1, self.most)
+    }
+
+    /// How many requests are still to come, as is told.
+    pub(crate) fn backlog(&self) -> u32 {
+        self.state().backlog
+    }
+
+    /// Who told of `told` says now that it is `now`.
+    pub(crate) fn expect(&self, told: u32, now: u32) {
+        let mut state = self.state();
+        state.backlog = state.backlog.saturating_sub(told).saturating_add(now);
+    }
+
+    /// How long the backlog takes at the pace of now.
+    pub(crate) fn backlog_takes(&self) -> Duration {
+        self.takes(self.backlog())
+    }
+
+    /// How long so many requests take at the pace of now.
+    pub(crate) fn takes(&self, requests: u32) -> Duration {
+        let pause = self.pause * self.state().pace.percent / 100;
+        pause.saturating_mul(requests)
     }
 
     /// Too fast, says the answer to what departed then. Nothing departs before `pause` is over.

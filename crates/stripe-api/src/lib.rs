@@ -19,7 +19,7 @@ pub mod webhook;
 use chrono::{DateTime, Utc};
 
 pub use account::Account;
-pub use budget::Rates;
+pub use budget::{Backlog, Rates};
 pub use client::{Answer, Config, RetryPolicy, Stripe};
 pub use connect::{Connect, ConnectError, Grant};
 pub use error::{Retry, StripeError};

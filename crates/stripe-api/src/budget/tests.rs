@@ -139,7 +139,7 @@ impl Limits {
     }
 }
 
-/// A copy: how long it takes, how much is asked and how much refused. In its fifth second whatever is under way is
+/// A copy that tells what is still to come: how long it takes, how much is asked and how much refused. In its fifth second whatever is under way is
 /// refused together, as when another program of the account was busy for a moment.
 async fn copy(tables: &[(&'static str, u32)]) -> (Duration, u32, u32) {
     let (budget, limits) = (Arc::new(Budget::new(LIVE)), Arc::new(Limits::default()));
@@ -150,7 +150,9 @@ async fn copy(tables: &[(&'static str, u32)]) -> (Duration, u32, u32) {
             let (budget, limits) = (Arc::clone(&budget), Arc::clone(&limits));
             workers.spawn(async move {
                 let (mut left, mut asked, mut refused) = (pages / 5, 0, 0);
+                let mut backlog = budget.backlog(table);
                 while left > 0 {
+                    backlog.is(left);
                     let place = budget.admit(table).await;
                     asked += 1;
                     sleep(Duration::from_millis(40 + u64::from(asked * 37 + worker * 13) % 90)).await;
@@ -177,12 +179,58 @@ async fn trap_22_a_copy_takes_hardly_longer_than_it_must_and_is_hardly_refused()
     for (tables, least) in [
         (&[("charges", 1_500), ("customers", 500)][..], 60),
         (&[("a", 1_000), ("b", 1_000), ("c", 1_000), ("d", 1_000), ("e", 1_000), ("f", 1_000)], 60),
+        (&[("a", 1_500), ("b", 1_500), ("c", 1_000), ("d", 500), ("e", 500), ("f", 500), ("g", 300)], 60),
+        (&[("a", 1_500), ("b", 1_500), ("c", 1_500), ("d", 250), ("e", 250), ("f", 250), ("g", 250)], 60),
     ] {
         let (took, asked, refused) = copy(tables).await;
         assert!(took < Duration::from_secs(least) * 105 / 100, "{took:?}");
         assert!(refused * 100 <= asked, "{refused} of {asked}");
         assert!(refused >= 3, "{refused}");
     }
+}
+
+/// How many of a second's departures the first of eight endpoints has, all with somebody who waits, with such backlogs.
+async fn departures(backlogs: [u32; 8]) -> u32 {
+    let budget = Arc::new(Budget::new(LIVE));
+    let mut workers = JoinSet::new();
+    for (endpoint, requests) in ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().zip(backlogs) {
+        let budget = Arc::clone(&budget);
+        workers.spawn(async move {
+            let mut backlog = budget.backlog(endpoint);
+            backlog.is(requests);
+            let (began, mut departed) = (Instant::now(), 0);
+            while began.elapsed() < Duration::from_secs(10) {
+                budget.admit(endpoint).await.answered();
+                departed += u32::from(endpoint == "a");
+            }
+            departed
+        });
+    }
+    workers.join_all().await.into_iter().sum::<u32>() / 10
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longest_goes_first_and_nobody_else_does() {
+    let longest = departures([1_000, 300, 300, 300, 300, 300, 300, 300]).await;
+    assert!((24..=25).contains(&longest), "all that it may have: {longest}");
+    let one_of_three = departures([1_000, 950, 980, 0, 0, 0, 0, 0]).await;
+    assert!((24..=25).contains(&one_of_three), "{one_of_three}");
+    let together_longer = departures([1_000, 600, 600, 600, 600, 600, 600, 600]).await;
+    assert!((12..=13).contains(&together_longer), "equal shares: {together_longer}");
+    let short = departures([0, 1_000, 1_000, 1_000, 1_000, 0, 0, 0]).await;
+    assert!((4..=6).contains(&short), "nobody waits until others are done: {short}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_is_forgotten_with_who_told_of_it() {
+    let budget = Budget::new(LIVE);
+    let (mut one, mut other) = (budget.backlog("a"), budget.backlog("a"));
+    one.is(7);
+    one.is(5);
+    other.is(2);
+    assert_eq!(budget.endpoint("a").backlog(), 7);
+    drop(one);
+    assert_eq!(budget.endpoint("a").backlog(), 2);
 }
 
 /// How wide an endpoint must be asked whose answers take so long, in turn.
