@@ -1,9 +1,6 @@
 //! The walk over one whole list: slices walked side by side, split while workers are free, stored as they come.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use catalog::{Decoded, Decoder, List, Paging, Resource};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -15,7 +12,10 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
+    left::Left,
     reread::is_feed,
+    room::Room,
+    round,
     state::{Owed, owed_checkpoint, slice_removed, table_checkpoint},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Objects of a page, at most.
-const PAGE: usize = 100;
+pub(crate) const PAGE: u16 = 100;
 
 /// What a copy needs of its cycle.
 pub(crate) struct Copy<'a, W> {
@@ -36,6 +36,8 @@ pub(crate) struct Copy<'a, W> {
     /// The most rows that one transaction stores.
     pub(crate) rows: usize,
     pub(crate) walk: Walk,
+    /// Shared with the other walks.
+    pub(crate) room: &'a Arc<Room>,
     /// What is owed to the table already.
     pub(crate) owed: Owed,
 }
@@ -100,13 +102,9 @@ struct Walked {
     decoded: Decoded,
     /// The first page of the whole list: its newest second, held back, is where new objects are looked for later.
     frontier: Option<i64>,
-}
-
-/// What is left to walk.
-struct Left {
-    waiting: VecDeque<Slice>,
-    /// Seconds still to walk of every slice there is, by its number.
-    spans: BTreeMap<u32, i64>,
+    pages: u32,
+    /// Seconds of the time line that they covered; none where that is not known.
+    seconds: Option<i64>,
 }
 
 impl<W: Warehouse> Copy<'_, W> {
@@ -117,18 +115,15 @@ impl<W: Warehouse> Copy<'_, W> {
     /// gathered, so a stored slice never tells of rows that are not.
     pub(crate) async fn run(
         &self,
-        mut slices: Vec<Slice>,
+        slices: Vec<Slice>,
         mut frontier: Option<i64>,
         mut committed: impl FnMut(Committed),
     ) -> Result<Over, SyncError> {
-        let mut gathered = Gathered::default();
         // Whether there may be rows that were inserted without being looked up.
         let mut inserted = !slices.is_empty();
-        if slices.is_empty() {
-            slices = self.walk.slices(self.resource.list);
-            gathered.begin(slices.clone(), self.walk.going_on(frontier));
-        }
-        let mut left = Left::of(&slices);
+        let (mut left, mut gathered) = self.begun(&slices, frontier);
+        let mut backlog = self.changes.fetch.stripe.backlog(self.resource.list.path);
+        let are_parents = round::all().any(|around| around.parent.table == self.resource.table.name);
         let mut walking = FuturesUnordered::new();
         let mut storing = FuturesUnordered::new();
         let mut failed = None;
@@ -136,29 +131,29 @@ impl<W: Warehouse> Copy<'_, W> {
         let mut patience = interval(PATIENCE);
         patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let width = self.changes.fetch.width(self.resource.list.path, self.width);
-            // As many pages on the way, however wide.
-            let pages = (self.width * self.pages / width).clamp(1, self.pages);
+            let (width, pages) = self.reach();
             // No more than a transaction is gathered while another is stored: memory stays what it is.
-            let go_on =
+            let may_go_on =
                 failed.is_none() && !self.changes.fetch.stop.is_cancelled() && !gathered.is_full(self.rows);
-            if go_on {
+            if may_go_on && !self.room.is_full() {
                 self.split(&mut left, &mut gathered, width.saturating_sub(walking.len()));
                 let free = width.saturating_sub(walking.len());
                 walking.extend(left.take(free).map(|slice| self.walk(slice, pages)));
             }
             let is_walked = walking.is_empty() && left.waiting.is_empty();
             if is_walked && failed.is_none() && gathered.brings_nothing() {
-                gathered = Gathered::default(); // The last transaction says all that there is to say.
+                gathered = Gathered::new(self.room); // The last transaction says all that there is to say.
             }
+            let waits_for_room = may_go_on && self.room.is_full() && !left.waiting.is_empty();
+            let over = walking.is_empty() && !waits_for_room;
             // One walk more might not fit.
-            let full = gathered.is_full(self.rows.saturating_sub(self.pages * PAGE));
-            if storing.is_empty() && !gathered.is_empty() && (full || due || walking.is_empty()) {
+            let full = gathered.is_full(self.rows.saturating_sub(self.pages * usize::from(PAGE)));
+            if storing.is_empty() && !gathered.is_empty() && (full || due || over) {
                 storing.push(self.store(gathered.take(self.rows)));
                 due = false;
                 patience.reset();
             }
-            if walking.is_empty() && storing.is_empty() {
+            if over && storing.is_empty() {
                 break;
             }
             tokio::select! {
@@ -167,6 +162,7 @@ impl<W: Warehouse> Copy<'_, W> {
                     Ok(walked) => {
                         frontier = frontier.or(walked.frontier);
                         self.gather(walked, frontier, &mut left, &mut gathered);
+                        backlog.is(left.requests(are_parents));
                     }
                     Err(error) => failed = failed.or(Some(error)),
                 },
@@ -174,6 +170,7 @@ impl<W: Warehouse> Copy<'_, W> {
                     inserted = true;
                     committed(Committed { rows: stored?, left: left.span() });
                 }
+                () = self.room.free(), if waits_for_room => {}
                 _ = patience.tick() => due = true,
             }
         }
@@ -182,10 +179,29 @@ impl<W: Warehouse> Copy<'_, W> {
         self.finish(left.spans.into_keys(), frontier, inserted).await
     }
 
+    /// What is left to walk, and what is to be stored before any of it.
+    fn begun(&self, slices: &[Slice], frontier: Option<i64>) -> (Left, Gathered) {
+        let mut gathered = Gathered::new(self.room);
+        if !slices.is_empty() {
+            return (Left::of(slices), gathered);
+        }
+        let slices = self.walk.slices(self.resource.list);
+        let left = Left::of(&slices);
+        gathered.begin(slices, self.walk.going_on(frontier));
+        (left, gathered)
+    }
+
+    /// How many slices to walk at once, and how many pages of one in one go: as many pages on the way, however wide.
+    fn reach(&self) -> (usize, usize) {
+        let width = self.changes.fetch.width(self.resource.list.path, self.width);
+        (width, (self.width * self.pages / width).clamp(1, self.pages))
+    }
+
     /// Pages of one slice, up to a walk's worth.
     async fn walk(&self, mut slice: Slice, pages: usize) -> Result<Walked, SyncError> {
         let mut decoder = Decoder::new(self.resource);
-        let mut frontier = None;
+        let (mut frontier, mut walked) = (None, 0);
+        let before = slice.known_span();
         for _ in 0..pages {
             if slice.done || self.changes.fetch.stop.is_cancelled() {
                 break;
@@ -193,16 +209,20 @@ impl<W: Warehouse> Copy<'_, W> {
             let first = slice.at.is_none() && slice.lt.is_none() && !slice.again;
             let (fetched, after) = self.changes.fetch.next(self.resource, &slice, &mut decoder).await?;
             slice = after;
+            walked += 1;
             if first {
                 frontier = fetched.and_then(|fetched| fetched.newest_held_back());
                 break; // the newest page shows where the list begins, so that the rest can be split
             }
         }
-        Ok(Walked { slice, decoded: decoder.finish(), frontier })
+        // Up to the oldest object that was met: what is before it is as empty as it looks.
+        let seconds = before.zip(slice.known_span()).map(|(before, after)| before - after);
+        Ok(Walked { slice, decoded: decoder.finish(), frontier, pages: walked, seconds })
     }
 
     fn gather(&self, walked: Walked, frontier: Option<i64>, left: &mut Left, gathered: &mut Gathered) {
-        let Walked { slice, decoded, frontier: first } = walked;
+        let Walked { slice, decoded, frontier: first, pages, seconds } = walked;
+        left.covered(pages, decoded.rows.num_rows(), seconds);
         let state = first.map(|_| self.walk.going_on(frontier));
         gathered.walked(decoded, slice.clone(), state);
         left.back(slice);
@@ -215,7 +235,7 @@ impl<W: Warehouse> Copy<'_, W> {
         let new = matches!(self.walk, Walk::First { .. })
             && self.resource.list.again.is_empty()
             && !is_feed(self.resource.table);
-        let batch = transaction.into_batch(self.changes.schema, self.resource, new)?;
+        let (batch, _held) = transaction.into_batch(self.changes.schema, self.resource, new)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)
     }
@@ -280,44 +300,5 @@ impl<W: Warehouse> Copy<'_, W> {
             }
         }
         Ok(())
-    }
-}
-
-impl Left {
-    fn of(slices: &[Slice]) -> Self {
-        let mut left = Self { waiting: VecDeque::new(), spans: BTreeMap::new() };
-        slices.iter().rev().for_each(|slice| left.back(slice.clone()));
-        left
-    }
-
-    /// A slice that was walked, to be walked on next if it is not done.
-    fn back(&mut self, slice: Slice) {
-        self.spans.insert(slice.number, if slice.done { 0 } else { slice.span() });
-        if !slice.done {
-            self.waiting.push_front(slice);
-        }
-    }
-
-    /// Up to `most` slices to walk now.
-    fn take(&mut self, most: usize) -> impl Iterator<Item = Slice> {
-        let most = most.min(self.waiting.len());
-        self.waiting.drain(..most)
-    }
-
-    fn split_longest(&mut self) -> Option<(Slice, Slice)> {
-        let number = self.spans.last_key_value().map_or(0, |(most, _)| most + 1);
-        let (index, longest) = self.waiting.iter().enumerate().max_by_key(|(_, slice)| slice.span())?;
-        let (newer, older) = longest.split(number)?;
-        self.waiting.remove(index);
-        for half in [&newer, &older] {
-            self.spans.insert(half.number, half.span());
-            self.waiting.push_back(half.clone());
-        }
-        Some((newer, older))
-    }
-
-    /// Seconds of the time line still to walk.
-    fn span(&self) -> i64 {
-        self.spans.values().sum()
     }
 }

@@ -1,8 +1,8 @@
 //! The steps of one update cycle: where the feed stands, and the walk over whole lists.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    cmp::Reverse,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     copy::{Committed, Copy, Over, Walk},
     fetch::Fetch,
     reread::EVENTS,
+    room::Room,
     round,
     state::{
         Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) struct Cycle<'a, W> {
     pub(crate) engine: &'a Engine<W>,
     pub(crate) fetch: Fetch,
+    pub(crate) room: Arc<Room>,
     /// Table and id of objects that a walk did not meet and that could not be read again.
     pub(crate) owing: Mutex<Vec<(&'static str, String)>>,
 }
@@ -122,19 +124,19 @@ impl<W: Warehouse> Cycle<'_, W> {
         Ok(())
     }
 
-    /// The walk over every list that is not live yet, side by side, those first whose objects are then asked for what
-    /// belongs to them. One that is done makes room at once: a long list must not keep others from beginning.
+    /// The walk over every list that is not live yet, side by side, those first that most rounds wait for. One that is done
+    /// makes room at once: a long list must not keep others from beginning.
     pub(crate) fn walks(&self, mut stored: Stored) -> impl Stream<Item = TableReport> {
-        let parents: BTreeSet<&str> = round::all().map(|around| around.parent.table).collect();
-        let (first, others): (Vec<_>, Vec<_>) =
-            own_lists().partition(|resource| parents.contains(resource.table.name));
+        let waiting = |table: &str| round::all().filter(|around| around.waits_for(table)).count();
+        let mut lists: Vec<_> = own_lists().collect();
+        lists.sort_by_cached_key(|resource| Reverse(waiting(resource.table.name)));
         let walk = |resource: &'static Resource| {
             let state = stored.tables.remove(resource.table.name);
             let slices = stored.slices.remove(resource.table.name).unwrap_or_default();
             let owed = stored.owed.get(resource.table.name).cloned().unwrap_or_default();
             self.copy_table(resource, state, slices, owed)
         };
-        let walks: Vec<_> = first.into_iter().chain(others).map(walk).collect();
+        let walks: Vec<_> = lists.into_iter().map(walk).collect();
         stream::iter(walks).buffer_unordered(self.engine.options.tables)
     }
 
@@ -243,6 +245,7 @@ impl<W: Warehouse> Cycle<'_, W> {
             pages: options.pages,
             rows: options.rows,
             walk,
+            room: &self.room,
             owed,
         }
     }

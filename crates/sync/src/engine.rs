@@ -6,17 +6,19 @@ use std::{
     time::Duration,
 };
 
+use catalog::Resource;
 use stripe_api::Stripe;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Phase, Progress, Reread, SyncError, TableState,
+    Feed, Phase, Progress, Reread, SyncError, TableState,
     cycle::Cycle,
     error::unless_stopped,
     fetch::Fetch,
-    follow::Following,
+    follow::{Debts, Following},
+    room::Room,
     rounds::{Ended, Rounds, Time},
     state::Stored,
 };
@@ -30,6 +32,8 @@ pub struct Options {
     pub pages: usize,
     /// The most rows of a copy that one transaction stores: a warehouse that keeps rows in groups wants them nearly full.
     pub rows: usize,
+    /// Bytes that all walks together gather and do not store yet, about.
+    pub bytes: usize,
     /// Pages of events read before what they name is read again: more are worked off from the oldest on.
     pub event_pages: usize,
     /// Objects read again at once, or parents asked; more parents when answers take long.
@@ -48,9 +52,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            slices: 4,
+            slices: 2,
             pages: 5,
             rows: 8_192,
+            bytes: 24 << 20,
             event_pages: 50,
             reads: 8,
             tables: 6,
@@ -164,33 +169,47 @@ impl<W: Warehouse> Engine<W> {
         stop: &CancellationToken,
     ) -> Result<(Vec<TableReport>, Option<Ended>), SyncError> {
         let mut stored = self.stored().await?;
-        let cycle = Cycle { engine: self, fetch: Fetch::new(&self.stripe, stop), owing: Mutex::default() };
+        let Options { bytes, tables, .. } = self.options;
+        let (fetch, room) = (Fetch::new(&self.stripe, stop), Room::new(bytes, tables));
+        let cycle = Cycle { engine: self, fetch, room, owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;
-        let (held, mut owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
+        let (held, owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
         let stood = stored.tables.clone();
         let rounds = Rounds {
             cycle: &cycle,
             changes: cycle.changes(),
-            time: Time::from_now(self.options.rounds),
+            time: Time::new(self.options.rounds),
             held,
             stood,
             ended,
         };
         self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let (tables, went) = rounds.beside(cycle.walks(stored)).await;
-        let mut tables = unless_all_is_lost(tables)?;
+        let walks = cycle.walks(stored);
+        let follow = async |walked| self.follow(&cycle, feeds, unless_all_is_lost(walked)?, owed).await;
+        rounds.run(walks, follow).await
+    }
+
+    /// Applies what changed since the feeds' cursors.
+    async fn follow(
+        &self,
+        cycle: &Cycle<'_, W>,
+        feeds: Vec<(&'static Resource, Feed)>,
+        mut tables: Vec<TableReport>,
+        mut owed: Debts,
+    ) -> Result<Vec<TableReport>, SyncError> {
+        // Rounds may begin meanwhile: what is read here and stored later must not look settled to them.
+        let _reading = self.stripe.reading();
         for (table, id) in cycle.owing.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             owed.entry(table.to_owned()).or_default().add([id]);
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
         for (events, feed) in feeds {
-            unless_stopped(stop)?;
-            let following = Following { cycle: &cycle, changes: cycle.changes(), events };
+            unless_stopped(&cycle.fetch.stop)?;
+            let following = Following { cycle, changes: cycle.changes(), events };
             following.run(feed, &mut tables, &mut owed).await?;
         }
-        let goes_on = rounds.after(went, &mut tables).await?;
-        Ok((tables, goes_on))
+        Ok(tables)
     }
 
     /// Makes the tables, and sees to it that what is asked now looks newer than what they hold. [`Engine::run`] begins

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Parents whose sets are stored together, at most.
-const TOGETHER: usize = 100;
+const TOGETHER: usize = 400;
 /// Rows that are stored together, about.
 const ROWS: usize = 8_192;
 /// As long as none was answered, fewer are asked at once: a list that Stripe refuses is refused for each.
@@ -52,6 +52,8 @@ struct Line {
     next: VecDeque<String>,
     /// Those up to this one were looked up.
     looked_up: String,
+    /// Parents asked in this round, also before it was broken off.
+    asked: u64,
     /// There are no more to look up.
     at_end: bool,
 }
@@ -97,6 +99,8 @@ impl<W: Warehouse> FanOut<'_, W> {
         let most = self.cycle.engine.options.parents;
         let mut line = Line::of(round);
         let mut known = Known { owed: round.owed.clone(), answered: round.answered };
+        let mut backlog = self.changes.fetch.stripe.backlog(self.around.list.path);
+        let all = self.all_parents(round).await?;
         let mut asking = FuturesOrdered::new();
         let mut came: Vec<Asked> = Vec::new();
         let mut storing = FuturesUnordered::new();
@@ -108,6 +112,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         loop {
             unless_stopped(&self.cycle.fetch.stop)?;
             is_broken_off |= came_further && self.time.is_up();
+            backlog.is(line.len(all));
             let has_room = !is_full(&came) || storing.is_empty();
             while has_room && !is_broken_off && asking.len() < self.width(&known) {
                 let Some((parent, in_order)) = line.next(&known) else { break };
@@ -140,6 +145,12 @@ impl<W: Warehouse> FanOut<'_, W> {
         }
     }
 
+    /// About how many parents there are, where all of them are asked.
+    async fn all_parents(&self, round: &Round) -> Result<u64, SyncError> {
+        let Some(table) = self.around.parents().filter(|_| round.is_over_all()) else { return Ok(0) };
+        Ok(self.changes.warehouse.count(self.changes.schema, table).await?)
+    }
+
     fn width(&self, known: &Known) -> usize {
         if known.answered {
             self.changes.fetch.width(self.around.list.path, self.changes.width)
@@ -160,6 +171,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         for Asked { mut set, in_order } in came {
             if in_order {
                 set.parent().clone_into(&mut round.after);
+                round.asked += 1;
             }
             match set.failure() {
                 Some((parent, error)) => {
@@ -241,7 +253,15 @@ impl<W: Warehouse> FanOut<'_, W> {
 impl Line {
     fn of(round: &Round) -> Self {
         let owed = round.owed.iter().cloned().collect();
-        Self { owed, next: VecDeque::new(), looked_up: round.after.clone(), at_end: false }
+        let looked_up = round.after.clone();
+        Self { owed, next: VecDeque::new(), looked_up, asked: round.asked, at_end: false }
+    }
+
+    /// About how many are still to ask, of `all` if that is known.
+    fn len(&self, all: u64) -> u32 {
+        let looked_up = self.owed.len() + self.next.len();
+        let left = if self.at_end { 0 } else { all.saturating_sub(self.asked) };
+        u32::try_from(left).unwrap_or(u32::MAX).max(u32::try_from(looked_up).unwrap_or(u32::MAX))
     }
 
     /// The next parent, and whether it is its turn in the order of ids; none as long as too many owe an answer.
@@ -252,7 +272,9 @@ impl Line {
         if owes_too_much(&known.owed) {
             return None; // Some that are asked just now may yet answer.
         }
-        self.next.pop_front().map(|parent| (parent, true))
+        let parent = self.next.pop_front()?;
+        self.asked += 1;
+        Some((parent, true))
     }
 
     /// Whether more are to be looked up.
@@ -297,7 +319,7 @@ mod tests {
         let ids = |count: usize| (0..count).map(|number| format!("cus_{number}"));
         let mut known = Known { owed: ids(60).collect(), answered: true };
         let next = VecDeque::from(["cus_next".to_owned()]);
-        let mut line = Line { owed: VecDeque::new(), next, looked_up: String::new(), at_end: true };
+        let mut line = Line { owed: VecDeque::new(), next, looked_up: String::new(), asked: 0, at_end: true };
         assert_eq!(line.next(&known), None);
         assert!(!line.is_over(), "nobody asked the last one");
         known.owed = ids(45).collect();

@@ -1,6 +1,9 @@
 //! What goes into one transaction of a copy: rows, and the slices that cover them.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use arrow_array::{BooleanArray, RecordBatch, cast::AsArray};
 use arrow_select::filter::filter_record_batch;
@@ -9,12 +12,13 @@ use warehouse::{Batch, Change, SchemaName, Write};
 
 use crate::{
     Slice, SyncError, TableState,
+    room::{Held, Room},
     state::{slice_checkpoint, table_checkpoint},
 };
 
 /// Walked and not yet stored, in the order in which it came.
-#[derive(Default)]
 pub(crate) struct Gathered {
+    room: Arc<Room>,
     /// What a walk begins with; stored with its first rows.
     begun: Option<Step>,
     steps: VecDeque<Step>,
@@ -23,12 +27,13 @@ pub(crate) struct Gathered {
 }
 
 /// More bytes than this are not gathered, however few rows they are: nested lists can be long.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 16 << 20;
 
 /// A walk, or a split.
 #[derive(Default)]
 struct Step {
     decoded: Option<Decoded>,
+    held: Option<Held>,
     /// As they are after it; halves of a split among them.
     slices: Vec<Slice>,
     state: Option<TableState>,
@@ -48,6 +53,10 @@ impl Step {
 }
 
 impl Gathered {
+    pub(crate) fn new(room: &Arc<Room>) -> Self {
+        Self { room: Arc::clone(room), begun: None, steps: VecDeque::new(), rows: 0, bytes: 0 }
+    }
+
     /// The slices of a walk that begins, all of them: what is not stored would be forgotten when it is broken off.
     pub(crate) fn begin(&mut self, slices: Vec<Slice>, state: TableState) {
         self.begun = Some(Step { slices, state: Some(state), ..Step::default() });
@@ -55,9 +64,11 @@ impl Gathered {
 
     /// Rows of a walk, the slice after them, and where the table stands if that is new.
     pub(crate) fn walked(&mut self, decoded: Decoded, slice: Slice, state: Option<TableState>) {
-        let step = Step { decoded: Some(decoded), slices: vec![slice], state };
+        let mut step = Step { decoded: Some(decoded), slices: vec![slice], state, ..Step::default() };
+        let bytes = step.bytes();
+        step.held = Some(self.room.hold(bytes));
         self.rows += step.rows();
-        self.bytes += step.bytes();
+        self.bytes += bytes;
         self.steps.push_back(step);
     }
 
@@ -68,7 +79,9 @@ impl Gathered {
 
     /// Whether there are more rows than `rows`, or more bytes than fit.
     pub(crate) fn is_full(&self, rows: usize) -> bool {
-        self.rows >= rows || self.bytes >= MOST_BYTES
+        // When the room is full and nothing of it is being stored, one of those who share it holds as much.
+        let has_its_share = self.room.is_full() && self.bytes >= self.room.share();
+        self.rows >= rows || self.bytes >= MOST_BYTES || has_its_share
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -112,23 +125,26 @@ pub(crate) struct Transaction {
     decoded: Vec<Decoded>,
     slices: BTreeMap<u32, Slice>,
     state: Option<TableState>,
+    /// Until it is stored.
+    held: Vec<Held>,
 }
 
 impl Transaction {
     fn extend(&mut self, step: Option<Step>) {
         let Some(step) = step else { return };
         self.decoded.extend(step.decoded);
+        self.held.extend(step.held);
         self.slices.extend(step.slices.into_iter().map(|slice| (slice.number, slice)));
         self.state = step.state.or(self.state.take());
     }
 
-    /// The batch. Rows that are known to be new are inserted, others merged.
+    /// The batch, and what it holds of the room until it is stored. Rows that are known to be new are inserted, others merged.
     pub(crate) fn into_batch(
         self,
         schema: &SchemaName,
         resource: &'static Resource,
         new: bool,
-    ) -> Result<Batch, SyncError> {
+    ) -> Result<(Batch, Vec<Held>), SyncError> {
         let table = resource.table;
         let mut batch = Batch::of(schema);
         for slice in self.slices.values() {
@@ -140,7 +156,7 @@ impl Transaction {
         for decoded in self.decoded {
             if new { insert(&mut batch, resource, decoded) } else { merge(&mut batch, resource, decoded) }
         }
-        Ok(batch)
+        Ok((batch, self.held))
     }
 }
 
@@ -189,6 +205,7 @@ mod tests {
     use std::collections::HashSet;
 
     use catalog::Decoder;
+    use futures::FutureExt;
 
     use super::*;
 
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn few_rows_that_are_long_are_full_and_stored_one_by_one() {
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered::new(&Room::new(usize::MAX, 1));
         gathered.walked(customer(MOST_BYTES / 3), Slice::whole(), None);
         assert!(!gathered.is_full(100));
         (0..2).for_each(|_| gathered.walked(customer(MOST_BYTES), Slice::whole(), None));
@@ -214,5 +231,31 @@ mod tests {
             assert_eq!(gathered.take(100).rows, 1);
         }
         assert!(gathered.is_empty() && !gathered.is_full(1));
+    }
+
+    #[test]
+    fn who_has_its_share_of_a_full_room_is_full_and_makes_room_when_stored() {
+        let bytes = |length| {
+            let mut gathered = Gathered::new(&Room::new(usize::MAX, 1));
+            gathered.walked(customer(length), Slice::whole(), None);
+            gathered.bytes
+        };
+        let room = Room::new(bytes(1_000_000) + 2 * bytes(1), 3);
+        let [mut much, mut little] = [(); 2].map(|()| Gathered::new(&room));
+        much.walked(customer(1_000_000), Slice::whole(), None);
+        little.walked(customer(1), Slice::whole(), None);
+        assert!(!room.is_full() && !much.is_full(100));
+        assert!(room.free().now_or_never().is_some());
+        little.walked(customer(1), Slice::whole(), None);
+        assert!(room.is_full() && much.is_full(100) && !little.is_full(100));
+        assert!(room.free().now_or_never().is_none());
+        let (_batch, held) = much
+            .take(100)
+            .into_batch(&"a".parse().unwrap(), catalog::resource("customers").unwrap(), true)
+            .unwrap();
+        assert!(room.is_full(), "it is not stored yet");
+        drop(held);
+        assert!(!room.is_full());
+        assert!(room.free().now_or_never().is_some());
     }
 }

@@ -18,14 +18,17 @@ mod fan_out;
 mod fetch;
 mod follow;
 mod gathered;
+mod left;
 mod progress;
 mod pushed;
 mod reread;
+mod room;
 mod round;
 mod rounds;
 mod set;
 mod slice;
 mod state;
+mod walked;
 
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;

@@ -38,6 +38,12 @@ impl Around {
         self.resource.table
     }
 
+    /// Whether the round begins only when that table is walked.
+    pub(crate) fn waits_for(self, table: &str) -> bool {
+        let own = !self.resource.is_apart() && self.table().name == table;
+        own || self.parent.table == table || self.parent.needs == Some(table)
+    }
+
     /// The parents' table.
     pub(crate) fn parents(self) -> Option<&'static Table> {
         catalog::table(self.parent.table)
@@ -81,6 +87,9 @@ pub(crate) struct Round {
     first_micros: Option<i64>,
     /// The last parent whose set is stored.
     pub(crate) after: String,
+    /// How many parents it came past so far.
+    #[serde(default)]
+    pub(crate) asked: u64,
     /// Every parent was asked.
     over: bool,
     /// Parents that were refused, or could not be read: they are asked first the next time.
@@ -121,6 +130,7 @@ impl Round {
             next_since_micros: Some(now.held_back(first_micros)),
             first_micros,
             after: String::new(),
+            asked: 0,
             over: false,
             owed: BTreeSet::new(),
             answered: false,

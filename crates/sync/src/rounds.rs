@@ -4,19 +4,18 @@
 //! `_as_of` than the round before began. So nothing has to be remembered between the two, whatever happens in between.
 //!
 //! A round over all parents goes beside the walks over whole lists, from the moment in which its parents are there:
-//! Stripe's limits are for each endpoint, and the walks leave most of the account's unused. One over what changed goes
-//! when changes are applied.
+//! Stripe's limits are for each endpoint, and the walks leave most of the account's unused. It goes on while changes are
+//! followed; one over what changed goes when they are.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
 
 use catalog::{Resource, Table};
-use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
-use tokio::time::Instant;
+use futures::{
+    FutureExt,
+    future::try_join,
+    stream::{FuturesUnordered, Stream, StreamExt},
+};
+use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
@@ -26,23 +25,28 @@ use crate::{
     fan_out::{Done, FanOut},
     round::{Around, Beginning, Round, all},
     state::table_checkpoint,
+    walked::{Parents, Walked},
 };
 
-/// How long rounds may go on.
+/// How long rounds may go on when nothing else does.
 pub(crate) struct Time {
-    until: Instant,
-    /// Lists are walked: nothing waits for the rounds.
-    walking: AtomicBool,
+    most: Duration,
+    until: OnceLock<Instant>,
 }
 
 impl Time {
-    pub(crate) fn from_now(on: Duration) -> Self {
-        Self { until: Instant::now() + on, walking: AtomicBool::new(false) }
+    pub(crate) fn new(most: Duration) -> Self {
+        Self { most, until: OnceLock::new() }
+    }
+
+    /// Lists are walked and changes followed: they wait for the rounds from now on.
+    fn begin(&self) {
+        self.until.get_or_init(|| Instant::now() + self.most);
     }
 
     /// Whether changes of other tables are to be looked for again.
     pub(crate) fn is_up(&self) -> bool {
-        !self.walking.load(Ordering::Relaxed) && Instant::now() >= self.until
+        self.until.get().is_some_and(|until| Instant::now() >= *until)
     }
 }
 
@@ -61,18 +65,6 @@ pub(crate) struct Rounds<'a, W> {
 
 /// Tables whose rounds came to their end, and why the last parent that was not answered was not.
 pub(crate) type Ended = BTreeMap<&'static str, Option<SyncError>>;
-
-/// Whether a round can go.
-enum Parents {
-    /// They are all there. They can have any only if this table holds something.
-    Live {
-        needs: Option<&'static Table>,
-    },
-    Unavailable {
-        why: String,
-    },
-    NotYet,
-}
 
 /// How a round went.
 pub(crate) struct Went {
@@ -97,37 +89,50 @@ impl Went {
 }
 
 impl<W: Warehouse> Rounds<'_, W> {
-    /// Walks lists, and goes the rounds over all parents beside them. What came of the rounds is told by [`Rounds::after`].
-    pub(crate) async fn beside(
-        &self,
+    /// Walks lists, then follows what changed meanwhile, and goes every round, beside both where it is over all parents. Gives
+    /// those that came to their end when others did not, for want of time; none when nothing is left to do.
+    ///
+    /// # Errors
+    /// What concerns all tables; what concerns one is in its report.
+    pub(crate) async fn run(
+        self,
         walks: impl Stream<Item = TableReport>,
-    ) -> (Vec<TableReport>, Vec<Went>) {
-        let (mut walked, mut went) = (Vec::new(), Vec::new());
-        let mut waiting: Vec<Around> = all().filter(|&around| self.is_over_all(around)).collect();
-        let mut ready = VecDeque::new();
-        let mut going = FuturesUnordered::new();
-        let mut walks = pin!(walks);
-        self.time.walking.store(true, Ordering::Relaxed);
-        loop {
-            ready.extend(waiting.extract_if(.., |around| is_live(*around, &walked)));
-            let free = self.cycle.engine.options.tables.saturating_sub(going.len());
-            going.extend(ready.drain(..free.min(ready.len())).map(|around| {
-                let held = self.held.get(around.table().name).cloned();
-                self.round(around, parents(around, &walked), held)
-            }));
-            let walking = self.time.walking.load(Ordering::Relaxed);
-            if !walking && going.is_empty() && ready.is_empty() {
-                return (walked, went);
+        follow: impl AsyncFnOnce(Vec<TableReport>) -> Result<Vec<TableReport>, SyncError>,
+    ) -> Result<(Vec<TableReport>, Option<Ended>), SyncError> {
+        let walked = Walked::default();
+        let places = Semaphore::new(self.cycle.engine.options.tables);
+        let lists = async {
+            let mut walks = pin!(walks);
+            while let Some(report) = walks.next().await {
+                walked.add(report);
             }
-            tokio::select! {
-                biased; // what comes first is decided, so that a schedule can be played again
-                report = walks.next(), if walking => match report {
-                    Some(report) => walked.push(report),
-                    None => self.time.walking.store(false, Ordering::Relaxed),
-                },
-                Some(one) = going.next() => went.push(one),
-            }
+            // What can go beside following sees the last list first.
+            yield_now().await;
+            let tables = follow(walked.take()).await?;
+            self.time.begin();
+            walked.followed(tables);
+            Ok::<_, SyncError>(())
+        };
+        let rounds = all().map(|around| self.both(around, &walked, &places)).collect::<FuturesUnordered<_>>();
+        let ((), went) = try_join(lists, rounds.collect::<Vec<_>>().map(Ok)).await?;
+        let mut tables = walked.take();
+        let goes_on = self.conclude(went, &mut tables)?;
+        Ok((tables, goes_on))
+    }
+
+    /// The round over all parents, as soon as they are there, and when changes have been followed what is left: another over
+    /// those that changed.
+    async fn both(&self, around: Around, walked: &Walked, places: &Semaphore) -> Went {
+        let beside = if self.is_over_all(around) { walked.beside(around).await } else { None };
+        let mut gone = None;
+        if let Some(parents) = beside {
+            let _place = places.acquire().await;
+            let held = self.held.get(around.table().name).cloned();
+            gone = Some(self.round(around, parents, held).await);
         }
+        let parents = walked.after(around).await;
+        let _place = places.acquire().await;
+        self.rest(around, gone, parents).await
     }
 
     fn is_over_all(&self, around: Around) -> bool {
@@ -145,35 +150,22 @@ impl<W: Warehouse> Rounds<'_, W> {
         }
     }
 
-    /// Goes every round that is left, side by side, and once more over what changed meanwhile. Gives those that came to their
-    /// end when others did not, for want of time; none when nothing is left to do.
-    ///
-    /// # Errors
-    /// What concerns all tables; what concerns one is in its report.
-    pub(crate) async fn after(
+    /// Tells in their tables' reports how rounds went.
+    fn conclude(
         mut self,
         went: Vec<Went>,
         tables: &mut Vec<TableReport>,
     ) -> Result<Option<Ended>, SyncError> {
-        self.time = Time::from_now(self.cycle.engine.options.rounds);
-        let mut gone: BTreeMap<&str, Went> =
-            went.into_iter().map(|went| (went.around.table().name, went)).collect();
-        let going: Vec<_> = all()
-            .map(|around| self.rest(around, gone.remove(around.table().name), parents(around, tables)))
-            .collect();
-        let width = self.cycle.engine.options.tables;
-        let went: Vec<Went> = stream::iter(going).buffer_unordered(width).collect().await;
         let goes_on = went.iter().any(Went::was_broken_off);
-        let mut ended = self.ended;
         for mut went in went {
             if went.ended().is_some() {
-                let trouble = ended.entry(went.around.table().name).or_default();
+                let trouble = self.ended.entry(went.around.table().name).or_default();
                 *trouble = went.trouble.take().or(trouble.take());
                 went.trouble = trouble.take_if(|_| !goes_on);
             }
             report(went, tables)?;
         }
-        Ok(goes_on.then_some(ended))
+        Ok(goes_on.then_some(self.ended))
     }
 
     /// What is left of a round that went beside the walks, or the round if it did not.
@@ -291,38 +283,6 @@ impl<W: Warehouse> Rounds<'_, W> {
         batch.checkpoints.push(table_checkpoint(around.table().name, state)?);
         self.changes.warehouse.apply(batch).await?;
         Ok(())
-    }
-}
-
-fn standing<'a>(table: &str, tables: &'a [TableReport]) -> Option<&'a Result<TableState, SyncError>> {
-    tables.iter().find(|report| report.table == table).map(|report| &report.outcome)
-}
-
-/// Whether a round can go while lists are walked yet: all that it takes is walked.
-fn is_live(around: Around, walked: &[TableReport]) -> bool {
-    let needs = around.parent.needs;
-    matches!(parents(around, walked), Parents::Live { .. })
-        && needs.is_none_or(|needs| standing(needs, walked).is_some())
-}
-
-/// Whether what has to be there before the round is: the parents, and the table's own list where it has one.
-fn parents(around: Around, tables: &[TableReport]) -> Parents {
-    let own = around.table().name;
-    if !around.resource.is_apart() && !matches!(standing(own, tables), Some(Ok(TableState::Live { .. }))) {
-        return Parents::NotYet;
-    }
-    let owner = catalog::resource_with(around.parent.table).map(|owner| owner.table.name);
-    match owner.and_then(|owner| standing(owner, tables)) {
-        Some(Ok(TableState::Live { .. })) => {
-            let needs = around.parent.needs.and_then(catalog::table);
-            let is_copied =
-                |needs: &&Table| matches!(standing(needs.name, tables), Some(Ok(TableState::Live { .. })));
-            Parents::Live { needs: needs.filter(is_copied) }
-        }
-        Some(Ok(TableState::Unavailable { why })) => Parents::Unavailable { why: why.clone() },
-        Some(Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_)) | None => {
-            Parents::NotYet
-        }
     }
 }
 

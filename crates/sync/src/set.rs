@@ -121,9 +121,8 @@ impl Set {
     }
 
     fn write(&mut self, around: Around, batch: &mut Batch) {
-        let decoded = self.decoder.finish();
-        if decoded.rows.num_rows() > 0 || !decoded.rejects.is_empty() {
-            gathered::merge(batch, around.resource, decoded);
+        if !self.decoder.is_empty() {
+            gathered::merge(batch, around.resource, self.decoder.finish());
         }
     }
 

@@ -161,8 +161,13 @@ impl Slice {
     /// Seconds left to walk, as far as one can tell: what a split would halve.
     #[must_use]
     pub fn span(&self) -> i64 {
-        let newest = self.at.as_ref().map_or(self.lt, |at| at.created);
-        newest.map_or(0, |second| second - self.gte.unwrap_or(STRIPE_BEGAN))
+        self.known_span().unwrap_or(0)
+    }
+
+    /// The same; none while the newest object is not known.
+    pub(crate) fn known_span(&self) -> Option<i64> {
+        let newest = self.at.as_ref().map_or(self.lt, |at| at.created)?;
+        Some((newest - self.gte.unwrap_or(STRIPE_BEGAN)).max(0))
     }
 }
 

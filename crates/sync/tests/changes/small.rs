@@ -112,6 +112,7 @@ impl World for Small {
         vec![
             "customer",
             "customer_balance_transaction",
+            "customer_cash_balance_transaction",
             "charge",
             "subscription",
             "event",

@@ -244,8 +244,8 @@ fn faults(dice: &mut Dice) -> Vec<Fault> {
 
 fn end(dice: &mut Dice) -> End {
     let request = dice.below(150);
-    // The first transactions of a cycle hold most of its rows.
-    let transaction = 1 + if dice.one_in(2) { dice.below(15) } else { dice.below(90) };
+    // Those of a cycle that hold most of its rows are among the first.
+    let transaction = 1 + if dice.one_in(2) { dice.below(40) } else { dice.below(90) };
     match dice.below(9) {
         0..3 => End::Whole,
         3 => End::DiesAsking { request, answered: false },
