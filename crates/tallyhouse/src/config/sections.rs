@@ -163,7 +163,7 @@ impl Default for Stripe {
 
 impl Default for Warehouse {
     fn default() -> Self {
-        Self { memory_limit_mb: 80, threads: half_of_the_cores() }
+        Self { memory_limit_mb: 64, threads: half_of_the_cores() }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use store::{Connection, CycleEnd, RunMark, Status, StoreError};
-use sync::{Progress, Report, SyncError};
-use tokio::sync::watch;
+use sync::{Phase, Progress, Report, SyncError};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use warehouse::Reader;
 
@@ -99,6 +99,7 @@ impl Cycle<'_> {
     ) {
         let first = self.connection.last_success_began_at.is_none();
         let mut noted = None;
+        let mut ending = progress.clone();
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
             let view = meter.view(&now, self.parts.clock.now());
@@ -110,7 +111,8 @@ impl Cycle<'_> {
                 noted = Some(percent);
                 self.note_percent(percent).await;
             }
-            tokio::time::sleep(PAUSE).await;
+            // Nobody waits for a pause when there is nothing more to show.
+            let _paused = timeout(PAUSE, ending.wait_for(|now| now.phase == Phase::Finished)).await;
         }
     }
 

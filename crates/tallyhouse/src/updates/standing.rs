@@ -26,6 +26,12 @@ pub struct Standing {
 /// Tables counted by one query: each takes some of the little memory that DuckDB has.
 const TOGETHER: usize = 12;
 
+impl Standing {
+    fn empty(table: &str) -> Self {
+        Self { table: table.to_owned(), rows: 0, last_data_at: None, state: None, missing: None }
+    }
+}
+
 /// Every table of the connection, in the catalogue's order; none before the first cycle. Asked of a reader, so that
 /// nobody who looks waits for the batch that is being written.
 ///
@@ -40,6 +46,10 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     let checkpoints = checkpoints(reader, &schema).await?;
     let mut missing = sync::missing_parts(&checkpoints);
     let mut states = sync::table_states(checkpoints)?;
+    if states.is_empty() {
+        // Rows come with the state of their table: there is nothing to count.
+        return Ok(held.into_iter().map(Standing::empty).collect());
+    }
     let mut rows = Vec::new();
     for some in held.chunks(TOGETHER) {
         let counted = reader.query(&counting(&schema, some), Vec::new()).await;
