@@ -9,8 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stripe_api::{Carried, Clock, InProcess, Rates, RetryPolicy, Stripe};
-use stripe_sim::{DEMO_KEY, FaultScript};
+use stripe_sim::FaultScript;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -18,41 +17,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    small::{BEGAN, Copied, Small, Ticking, connected, copied, customer},
+    small::{BEGAN, Copied, Small, connected, copied, customer},
     support,
 };
 
-/// What is done to a request: its path and query, and how it is answered.
-type Treated = Box<dyn Fn(String, Carried) -> Carried + Send + Sync>;
-
-/// A line to the simulator on which requests can be held.
-struct Line {
-    answering: Arc<stripe_sim::InProcess>,
-    treated: Treated,
-}
-
-impl InProcess for Line {
-    fn carry(&self, request: http::Request<()>) -> Carried {
-        let asked = request.uri().path_and_query().unwrap().to_string();
-        let answering = Arc::clone(&self.answering);
-        (self.treated)(asked, Box::pin(async move { Ok(answering.answer(request).await?) }))
-    }
-}
-
 impl Copied {
-    fn treat(&mut self, treated: impl Fn(String, Carried) -> Carried + Send + Sync + 'static) {
-        let config = stripe_api::Config {
-            api_url: "http://localhost".parse().unwrap(),
-            key: DEMO_KEY.to_owned().into(),
-            account: None,
-            rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-            retry: RetryPolicy::default(),
-        };
-        let line = Line { answering: Arc::new(self.sim.in_process()), treated: Box::new(treated) };
-        let clock: Arc<dyn Clock> = Arc::<Ticking>::clone(&self.clock);
-        self.engine.stripe = Stripe::in_process(config, clock, Box::new(line)).unwrap();
-    }
-
     fn cash_movements(&self) -> usize {
         let table = catalog::resource("customer_cash_balance_transactions").unwrap().table;
         self.warehouse.rows(&support::schema(), table).num_rows()

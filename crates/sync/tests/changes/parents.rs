@@ -6,8 +6,7 @@ use std::sync::{
 };
 
 use serde_json::{Value, json};
-use stripe_api::{Carried, Clock, InProcess, Rates, RetryPolicy, Stripe};
-use stripe_sim::{DEMO_KEY, Fault, FaultScript};
+use stripe_sim::{Fault, FaultScript};
 use sync::TableState;
 use tokio_util::sync::CancellationToken;
 
@@ -63,44 +62,24 @@ async fn a_round_that_began_while_the_clock_was_ahead_hides_no_later_change() {
     assert_eq!(copied.movements(), 1);
 }
 
-/// Refuses whatever is to be expanded, and counts that for customers.
-struct Plain {
-    answering: Arc<stripe_sim::InProcess>,
-    refused: Arc<AtomicU64>,
-}
-
-impl InProcess for Plain {
-    fn carry(&self, request: http::Request<()>) -> Carried {
-        let query = request.uri().query().unwrap_or_default();
-        if query.contains("expand") {
-            let of_customers = request.uri().path() == "/v1/customers";
-            self.refused.fetch_add(u64::from(of_customers), Ordering::Relaxed);
-            let refusal = json!({ "error": { "message": "You may not expand this.", "type": "invalid_request_error" } });
-            let answer = http::Response::builder().status(403).body(refusal.to_string().into());
-            return Box::pin(async move { Ok(answer?) });
-        }
-        let answering = Arc::clone(&self.answering);
-        Box::pin(async move { Ok(answering.answer(request).await?) })
-    }
-}
-
 #[tokio::test]
 async fn a_refused_expansion_is_asked_for_once_and_costs_its_nested_lists_only() {
     let world = Small::default();
     (0..250).for_each(|number| world.put(customer(number, "")));
     let mut copied = connected(world, FaultScript::new()).await;
     let refused = Arc::<AtomicU64>::default();
-    let config = stripe_api::Config {
-        api_url: "http://localhost".parse().unwrap(),
-        key: DEMO_KEY.to_owned().into(),
-        account: None,
-        rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
-        retry: RetryPolicy::default(),
-    };
-    let answering = Arc::new(copied.sim.in_process());
-    let line = Plain { answering, refused: Arc::clone(&refused) };
-    let clock: Arc<dyn Clock> = Arc::<Ticking>::clone(&copied.clock);
-    copied.engine.stripe = Stripe::in_process(config, clock, Box::new(line)).unwrap();
+    let counted = Arc::clone(&refused);
+    copied.treat(move |asked, answer| {
+        if !asked.contains("expand") {
+            return answer;
+        }
+        let of_customers = asked.starts_with("/v1/customers?");
+        counted.fetch_add(u64::from(of_customers), Ordering::Relaxed);
+        let refusal =
+            json!({ "error": { "message": "You may not expand this.", "type": "invalid_request_error" } });
+        let answer = http::Response::builder().status(403).body(refusal.to_string().into());
+        Box::pin(async move { Ok(answer?) })
+    });
     let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
     let customers = report.tables.iter().find(|table| table.table == "customers").unwrap();
     assert!(matches!(customers.outcome, Ok(TableState::Live { .. })), "{customers:?}");

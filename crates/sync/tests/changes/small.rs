@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use stripe_api::Clock;
+use stripe_api::{Carried, Clock, InProcess, RetryPolicy, Stripe};
 use stripe_sim::{
     FaultScript, Sim, SimOptions,
     world::{Found, Rendered, Scan, World},
@@ -136,6 +136,23 @@ impl Clock for Ticking {
     }
 }
 
+/// What is done to a request: its path and query, and how it is answered.
+type Treated = Box<dyn Fn(String, Carried) -> Carried + Send + Sync>;
+
+/// A line to the simulator on which requests can be held.
+struct Line {
+    answering: Arc<stripe_sim::InProcess>,
+    treated: Treated,
+}
+
+impl InProcess for Line {
+    fn carry(&self, request: http::Request<()>) -> Carried {
+        let asked = request.uri().path_and_query().unwrap().to_string();
+        let answering = Arc::clone(&self.answering);
+        (self.treated)(asked, Box::pin(async move { Ok(answering.answer(request).await?) }))
+    }
+}
+
 pub(crate) struct Copied {
     pub(crate) world: Arc<Small>,
     pub(crate) sim: Sim,
@@ -164,6 +181,14 @@ pub(crate) async fn connected(world: Small, faults: FaultScript) -> Copied {
 }
 
 impl Copied {
+    /// From now on every request goes through `treated` on its way, within this process.
+    pub(crate) fn treat(&mut self, treated: impl Fn(String, Carried) -> Carried + Send + Sync + 'static) {
+        let config = support::config("http://localhost", RetryPolicy::default());
+        let line = Line { answering: Arc::new(self.sim.in_process()), treated: Box::new(treated) };
+        let clock: Arc<dyn Clock> = Arc::<Ticking>::clone(&self.clock);
+        self.engine.stripe = Stripe::in_process(config, clock, Box::new(line)).unwrap();
+    }
+
     pub(crate) async fn cycle(&self) {
         let report = self.engine.run(&CancellationToken::new()).await.unwrap();
         assert_eq!(report.failed().count(), 0, "{report:?}");

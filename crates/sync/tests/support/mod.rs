@@ -38,14 +38,18 @@ pub(crate) fn engine(
 
 /// The Stripe at `address`, asked as fast as may be.
 pub(crate) fn stripe(address: &str, clock: Arc<dyn Clock>, retry: RetryPolicy) -> Stripe {
-    let config = stripe_api::Config {
+    Stripe::new(config(address, retry), clock).unwrap()
+}
+
+/// How the Stripe at `address` is asked as fast as may be.
+pub(crate) fn config(address: &str, retry: RetryPolicy) -> stripe_api::Config {
+    stripe_api::Config {
         api_url: address.parse().unwrap(),
         key: DEMO_KEY.to_owned().into(),
         account: None,
         rates: Rates { per_second: 5_000, per_endpoint: 5_000, concurrent: 16 },
         retry,
-    };
-    Stripe::new(config, clock).unwrap()
+    }
 }
 
 /// The schema that [`engine`] copies into.
