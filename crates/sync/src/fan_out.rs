@@ -259,9 +259,9 @@ impl Line {
 
     /// About how many are still to ask, of `all` if that is known.
     fn len(&self, all: u64) -> u32 {
-        let looked_up = self.owed.len() + self.next.len();
+        let looked_up = u64::try_from(self.owed.len() + self.next.len()).unwrap_or(u64::MAX);
         let left = if self.at_end { 0 } else { all.saturating_sub(self.asked) };
-        u32::try_from(left).unwrap_or(u32::MAX).max(u32::try_from(looked_up).unwrap_or(u32::MAX))
+        u32::try_from(left.max(looked_up)).unwrap_or(u32::MAX)
     }
 
     /// The next parent, and whether it is its turn in the order of ids; none as long as too many owe an answer.

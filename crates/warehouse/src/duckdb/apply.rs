@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::duckdb::{Connection, params, params_from_iter};
+use ::duckdb::{Connection, Params, params, params_from_iter};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
@@ -119,8 +119,7 @@ impl Store<'_> {
 
     fn end_sets(&self, table: &Table, ended: &[Ended]) -> ::duckdb::Result<u64> {
         // Most accounts have nothing of most kinds: what follows is planned anew each time.
-        let any = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT 1)", sql::name(self.schema, table));
-        if self.connection.prepare_cached(&any)?.query_row([], |row| row.get::<_, i64>(0))? == 0 {
+        if !self.is_any(&sql::name(self.schema, table), [])? {
             return Ok(0);
         }
         let listed: Vec<_> = ended
@@ -165,6 +164,12 @@ impl Store<'_> {
             name = sql::name(self.schema, table)
         );
         Ok(wide(self.connection.execute(&update, [gone])?))
+    }
+
+    /// Whether there is any of these rows: a table, and which of it.
+    pub(super) fn is_any(&self, rows: &str, params: impl Params) -> ::duckdb::Result<bool> {
+        let any = format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT 1)");
+        Ok(self.connection.prepare_cached(&any)?.query_row(params, |row| row.get::<_, i64>(0))? > 0)
     }
 
     /// Brings rows into `temp.main.stage`, made like `name`.

@@ -38,9 +38,7 @@ impl Store<'_> {
     /// Whether the table holds a row of one of these: of their ids, or for children of these parents.
     fn holds_any_of(&self, table: &Table, owners: &[&str]) -> ::duckdb::Result<bool> {
         let (name, owner) = (sql::name(self.schema, table), owner(table));
-        let any = format!("SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {owner} IN ({LISTED}) LIMIT 1)");
-        let mut statement = self.connection.prepare_cached(&any)?;
-        Ok(statement.query_row([json_list(owners)], |row| row.get::<_, i64>(0))? > 0)
+        self.is_any(&format!("{name} WHERE {owner} IN ({LISTED})"), [json_list(owners)])
     }
 
     fn merge_by_stage(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {

@@ -26,7 +26,7 @@ use catalog::Table;
 use self::instance::{Instance, Seat};
 pub use self::open::Options;
 pub use self::reader::{ArrowTable, Reader};
-use self::worker::Worker;
+use self::worker::{Job, Worker};
 use crate::{Applied, Batch, Checkpoint, Ids, SchemaName, Warehouse, WarehouseError};
 
 /// A DuckDB file that this process alone has open.
@@ -115,7 +115,7 @@ impl DuckDb {
     async fn describe(&self, schema: SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
         let name = schema.clone();
         let missing = self.write(move |connection| prepare::descriptions(connection, &name, &tables)).await?;
-        self.writer.when_idle(missing.into_iter().map(described).collect());
+        self.writer.when_idle(missing.into_iter().map(describing).collect());
         self.described().insert(schema);
         Ok(())
     }
@@ -128,8 +128,8 @@ impl DuckDb {
     }
 }
 
-/// Says what a table is.
-fn described(statements: String) -> Box<dyn FnOnce(&Connection) + Send> {
+/// Says what a table is, with these statements.
+fn describing(statements: String) -> Job {
     Box::new(move |connection| {
         let transaction = format!("BEGIN; {statements} COMMIT;");
         if let Err(error) = connection.execute_batch(&transaction) {

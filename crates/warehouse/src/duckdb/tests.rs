@@ -7,7 +7,7 @@ use catalog::Table;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{DuckDb, Options, Reader, described, open, sql};
+use super::{DuckDb, Options, Reader, describing, open, sql};
 use crate::conformance::{self, Subject, batch, customers, name, prepared, some_customers};
 use crate::{Change, QueryError, QueryTable, Value, Warehouse, WarehouseError};
 
@@ -455,7 +455,7 @@ async fn what_was_not_described_before_the_end_is_afterwards() {
 #[tokio::test]
 async fn what_cannot_be_done_when_there_is_time_is_in_nobodys_way() {
     let mut file = with_one_customer().await;
-    file.open().writer.when_idle(vec![described("COMMENT ON TABLE acct_1.nothing IS 'x';".to_owned())]);
+    file.open().writer.when_idle(vec![describing("COMMENT ON TABLE acct_1.nothing IS 'x';".to_owned())]);
     idle(&mut file).await;
     let row = Change::Merge(some_customers(&[("cus_2", 6, 2)]));
     file.open().apply(batch(vec![(customers(), row)])).await.unwrap();

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::instance::Seat;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 enum Task {
     /// Somebody waits for it.
