@@ -64,9 +64,13 @@ pub(crate) fn check_address(address: &Url, key: &SecretString) -> Result<(), Str
     Ok(())
 }
 
+/// Room that is made at once for a body that says it is so long; for longer ones it is made as they come.
+const ROOM: usize = 1 << 20;
+
 /// The whole body, if it is not larger than allowed.
 pub(crate) async fn whole(mut answer: reqwest::Response, largest: usize) -> Result<Bytes, StripeError> {
-    let mut body = BytesMut::new();
+    let told = answer.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = BytesMut::with_capacity(told.unwrap_or(0).min(ROOM).min(largest));
     while let Some(chunk) = answer.chunk().await.map_err(network)? {
         if body.len() + chunk.len() > largest {
             let message = format!("it is larger than {} MiB", largest / 1024 / 1024);
