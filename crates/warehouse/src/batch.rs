@@ -30,6 +30,12 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.checkpoints.is_empty() && self.rejects.is_empty()
     }
+
+    /// Rows that it brings, and tombstones that it may leave.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.writes.iter().map(Write::rows).sum()
+    }
 }
 
 /// A change of one table.
@@ -41,10 +47,25 @@ pub struct Write {
     pub change: Change,
 }
 
+impl Write {
+    /// Rows that it brings, and tombstones that it may leave.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match &self.change {
+            Change::Insert(rows) | Change::Merge(rows) | Change::ReplaceChildren { rows, .. } => {
+                rows.num_rows()
+            }
+            Change::MarkDeleted { ids, .. } => ids.len(),
+            Change::EndSets(_) | Change::MarkChildrenDeleted { .. } => 0,
+        }
+    }
+}
+
 /// What happens to a table. Record batches have the columns of [`catalog::schema`], in any order.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// Rows known to be new: a slice of a first copy. Not looked up, so doubled if applied twice; see `seal`.
+    /// Rows that nobody looks up: a slice of a first copy, which is sealed when it is whole. What is there already is doubled until
+    /// then (see [`Warehouse::seal`](crate::Warehouse::seal)).
     Insert(RecordBatch),
     /// By id (children: within their parent), the newest `_as_of` wins; a row that is there already with the same
     /// `_as_of` is replaced.

@@ -31,6 +31,7 @@ pub(crate) trait Subject {
 pub(crate) async fn all<S: Subject>(new: impl Fn() -> S) {
     rows_and_checkpoints_come_together(new()).await;
     trap_30_checkpoint_commits_with_its_rows(new()).await;
+    batches_that_come_at_once_are_stored_one_after_the_other(new()).await;
     trap_15_newest_state_wins_in_any_order(new()).await;
     trap_11_deleted_rows_are_marked_not_blanked(new()).await;
     children_are_replaced_as_a_set(new()).await;
@@ -123,7 +124,7 @@ pub(crate) fn some_customers(of: &[(&str, i64, i64)]) -> RecordBatch {
 }
 
 /// Invoices `(id, customer, as of)`.
-fn some_invoices(of: &[(&str, &str, i64)]) -> RecordBatch {
+pub(crate) fn some_invoices(of: &[(&str, &str, i64)]) -> RecordBatch {
     let rows: Vec<Cells> = of
         .iter()
         .map(|(id, customer, as_of)| {
@@ -136,7 +137,7 @@ fn some_invoices(of: &[(&str, &str, i64)]) -> RecordBatch {
 }
 
 /// Lines `(id, parent, as of)`.
-fn some_lines(of: &[(&str, &str, i64)]) -> RecordBatch {
+pub(crate) fn some_lines(of: &[(&str, &str, i64)]) -> RecordBatch {
     let rows: Vec<Cells> = of
         .iter()
         .zip(0..)
@@ -218,6 +219,33 @@ async fn trap_30_checkpoint_commits_with_its_rows(mut subject: impl Subject) {
     let next = batch(vec![(customers(), Change::Merge(some_customers(&[("cus_1", 2, 2)])))]);
     subject.open().apply(next).await.unwrap();
     assert_eq!(subject.dump(customers(), &["id", "balance"]).await, ["cus_1|2"]);
+}
+
+/// A batch with a customer and a checkpoint.
+fn marked(state: (&str, i64, i64), value: i64) -> Batch {
+    let mut marked = batch(vec![(customers(), Change::Merge(some_customers(&[state])))]);
+    marked.checkpoints = vec![at("customers", Some(json!(value)))];
+    marked
+}
+
+async fn batches_that_come_at_once_are_stored_one_after_the_other(mut subject: impl Subject) {
+    let warehouse = prepared(&mut subject).await;
+    let mut bad = marked(("cus_4", 4, 4), 4);
+    bad.writes.push(Write { table: lines(), change: Change::Insert(some_customers(&[("cus_5", 5, 5)])) });
+    let gone = Change::MarkDeleted { ids: owned(&["cus_1"]), as_of_micros: 2 };
+    let (first, second, third, refused, last) = tokio::join!(
+        warehouse.apply(marked(("cus_1", 1, 1), 1)),
+        warehouse.apply(batch(vec![(customers(), gone)])),
+        warehouse.apply(marked(("cus_1", 3, 1), 3)),
+        warehouse.apply(bad),
+        warehouse.apply(marked(("cus_2", 5, 5), 5)),
+    );
+    let rows = [first, second, third, last].map(|applied| applied.unwrap().rows);
+    assert_eq!(rows, [1, 1, 0, 1], "each knows what it did");
+    refused.unwrap_err();
+    assert_eq!(warehouse.checkpoints(&name()).await.unwrap(), [at("customers", Some(json!(5)))]);
+    let rows = subject.dump(customers(), &["id", "balance", "_deleted"]).await;
+    assert_eq!(rows, ["cus_1|1|true", "cus_2|5|false"]);
 }
 
 async fn trap_15_newest_state_wins_in_any_order(mut subject: impl Subject) {

@@ -355,8 +355,11 @@ fn merge(table: &mut Rows, id: String, row: Row) -> u64 {
 
 /// Children that show an older state than their parent's set go.
 fn end_sets(table: &mut Rows, ended: &[Ended]) -> u64 {
-    let since: HashMap<&str, i64> =
-        ended.iter().map(|ended| (ended.parent.as_str(), ended.since_micros)).collect();
+    let mut since: HashMap<&str, i64> = HashMap::new();
+    for Ended { parent, since_micros } in ended {
+        let latest = since.entry(parent).or_insert(*since_micros);
+        *latest = (*latest).max(*since_micros);
+    }
     let gone = |row: &Row| {
         let since = row.parent.as_deref().and_then(|parent| since.get(parent));
         since.is_some_and(|since| row.as_of < *since)

@@ -15,6 +15,9 @@ use super::open::{self, Only, Opened, Options};
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Statements that a connection keeps: what the tables that change most need.
+const STATEMENTS: usize = 64;
+
 /// An open file.
 pub(super) struct Instance {
     /// Others are made from it; none while the file could not be opened again.
@@ -129,6 +132,7 @@ impl Seat {
             let new = self.instance.connect()?;
             open::enter(&new)?;
             new.execute_batch(&self.beginning)?;
+            new.set_prepared_statement_cache_capacity(STATEMENTS);
             *held(&self.interrupt) = Some(new.interrupt_handle());
             *connection = Some(new);
         }

@@ -1,89 +1,76 @@
 //! Rows that are looked up before they are stored.
+//!
+//! One narrow question tells which objects are there, and how old; what that means is decided here. Statements over all columns
+//! of a table take DuckDB longer to plan than the rows of most batches take to store.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use ::duckdb::{Error, params_from_iter};
 use arrow_array::RecordBatch;
 use catalog::Table;
 
-use super::apply::{Store, by_table, doing, wide};
-use super::read::{LISTED, json_list};
+use super::apply::{Store, by_table, doing};
+use super::newest::{Key, Newest, lists, named};
 use super::sql;
-use crate::rows::{self, ID, PARENT};
+use crate::rows::{self, AS_OF, PARENT};
 use crate::{WarehouseError, Write};
 
+/// How old the rows are that are there, by parent and id.
+type Held = HashMap<(String, String), i64>;
+
 impl Store<'_> {
-    /// Rows by merge, each table's in one go: every merge looks through the whole table. Where no row of the table is of any
-    /// of them, as in a first copy, they are new and only have to be inserted.
+    /// Rows by merge, each table's in one go: every merge looks through the whole table.
     pub(super) fn merges(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
         let mut stored = 0;
         for (table, batches) in by_table(writes, rows::merged)? {
-            stored += self.merge(table, &batches)?;
+            stored += self
+                .merge(table, Newest::of(table, &batches)?)
+                .map_err(|source| doing("merge rows into", table, source))?;
         }
         Ok(stored)
     }
 
-    fn merge(&self, table: &Table, batches: &[&RecordBatch]) -> Result<u64, WarehouseError> {
-        let failed = |source| doing("merge rows into", table, source);
-        if batches.iter().all(|rows| rows.num_rows() == 0) {
+    fn merge(&self, table: &Table, mut rows: Newest<'_>) -> ::duckdb::Result<u64> {
+        if rows.is_empty() {
             return Ok(0);
         }
-        if let Some(owners) = owners_if_unique(table, batches)?
-            && !self.holds_any_of(table, &owners).map_err(failed)?
-        {
-            return self.insert(table, batches).map_err(failed);
+        let held = self.held(table, &rows)?;
+        let age = |(parent, id): Key<'_>| held.get(&(parent.to_owned(), id.to_owned())).copied();
+        rows.retain(|key, as_of| age(key).is_none_or(|held| held <= as_of));
+        let replaced: Vec<Key<'_>> = rows.keys().filter(|key| age(*key).is_some()).collect();
+        if !replaced.is_empty() {
+            self.delete(table, replaced)?;
         }
-        self.merge_by_stage(table, batches).map_err(failed)
+        self.insert_newest(table, &rows)
     }
 
-    /// Whether the table holds a row of one of these: of their ids, or for children of these parents.
-    fn holds_any_of(&self, table: &Table, owners: &[&str]) -> ::duckdb::Result<bool> {
-        let (name, owner) = (sql::name(self.schema, table), owner(table));
-        self.is_any(&format!("{name} WHERE {owner} IN ({LISTED})"), [json_list(owners)])
+    /// The rows that are chosen; none of them is there.
+    pub(super) fn insert_newest(&self, table: &Table, rows: &Newest<'_>) -> ::duckdb::Result<u64> {
+        let rows = rows.rows().map_err(|source| Error::ToSqlConversionFailure(source.into()))?;
+        self.insert(table, &rows.iter().collect::<Vec<&RecordBatch>>())
     }
 
-    fn merge_by_stage(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
-        let name = sql::name(self.schema, table);
-        let key = sql::key(table);
-        let same =
-            if catalog::is_child(table) { "t.id = s.id AND t._parent = s._parent" } else { "t.id = s.id" };
-        self.stage(&name, batches)?;
-        self.connection.execute_batch(&format!(
-            "DELETE FROM {name} AS t USING
-                (SELECT {key}, max(_as_of) AS _as_of FROM temp.main.stage GROUP BY {key}) AS s
-                WHERE {same} AND t._as_of <= s._as_of"
-        ))?;
-        let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {same})
-                QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _as_of DESC, s.rowid DESC) = 1",
-            columns = sql::columns(table)
+    fn held(&self, table: &Table, rows: &Newest<'_>) -> ::duckdb::Result<Held> {
+        let parent = if catalog::is_child(table) { PARENT } else { "''" };
+        let held = format!(
+            "SELECT {parent}, id, epoch_us(max({AS_OF})) FROM {name} SEMI JOIN ({named}) AS n USING ({key}) GROUP BY ALL",
+            name = sql::name(self.schema, table),
+            named = named(table),
+            key = sql::key(table),
         );
-        let stored = self.connection.execute(&insert, [])?;
-        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
-        Ok(wide(stored))
+        let mut held = self.connection.prepare_cached(&held)?;
+        let held = held.query_map(params_from_iter(lists(table, rows.keys())), |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+        })?;
+        held.collect()
     }
-}
 
-/// What a row is looked up by: its id, a child by its parent.
-fn owner(table: &Table) -> &'static str {
-    if catalog::is_child(table) { PARENT } else { ID }
-}
-
-/// What the rows are looked up by, each once; none when two of them are the same object.
-fn owners_if_unique<'a>(
-    table: &Table,
-    batches: &[&'a RecordBatch],
-) -> Result<Option<Vec<&'a str>>, WarehouseError> {
-    let (mut keys, mut owners) = (HashSet::new(), HashSet::new());
-    for rows in batches {
-        let owned = rows::texts(table, rows, owner(table))?;
-        for (owner, id) in owned.iter().zip(rows::texts(table, rows, ID)?) {
-            let (Some(owner), Some(id)) = (owner, id) else { return Ok(None) };
-            if !keys.insert((owner, id)) {
-                return Ok(None);
-            }
-            owners.insert(owner);
-        }
+    fn delete(&self, table: &Table, keys: Vec<Key<'_>>) -> ::duckdb::Result<()> {
+        let same =
+            if catalog::is_child(table) { "t.id = n.id AND t._parent = n._parent" } else { "t.id = n.id" };
+        let (name, named) = (sql::name(self.schema, table), named(table));
+        let delete = format!("DELETE FROM {name} AS t USING ({named}) AS n WHERE {same}");
+        self.execute(&delete, params_from_iter(lists(table, keys.into_iter())))?;
+        Ok(())
     }
-    Ok(Some(owners.into_iter().collect()))
 }

@@ -1,15 +1,20 @@
 //! The DuckDB warehouse: one file, one thread that writes, readers beside it.
 
+mod append;
 mod apply;
 mod arrow_value;
+mod checkpoints;
+mod describe;
 mod instance;
 mod merge;
+mod newest;
 mod open;
 mod prepare;
 mod read;
 mod reader;
 mod sets;
 mod sql;
+mod waiting;
 mod worker;
 
 #[cfg(test)]
@@ -23,10 +28,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ::duckdb::Connection;
 use catalog::Table;
 
+use self::describe::{Undescribed, describing};
 use self::instance::{Instance, Seat};
 pub use self::open::Options;
 pub use self::reader::{ArrowTable, Reader};
-use self::worker::{Job, Worker};
+use self::waiting::Waiting;
+use self::worker::Worker;
 use crate::{Applied, Batch, Checkpoint, Ids, SchemaName, Warehouse, WarehouseError};
 
 /// A DuckDB file that this process alone has open.
@@ -36,10 +43,12 @@ use crate::{Applied, Batch, Checkpoint, Ids, SchemaName, Warehouse, WarehouseErr
 pub struct DuckDb {
     writer: Worker,
     instance: Arc<Instance>,
+    waiting: Arc<Waiting>,
     /// Rows stored since the file was opened.
     stored: Arc<AtomicU64>,
-    /// Whose tables were described since this began.
-    described: Mutex<HashSet<SchemaName>>,
+    /// Tables that are there, since this began.
+    prepared: Mutex<HashSet<(SchemaName, &'static str)>>,
+    undescribed: Arc<Undescribed>,
 }
 
 /// Rows after which the file is opened again.
@@ -77,7 +86,8 @@ impl DuckDb {
         };
         let writer = Worker::spawn("warehouse-writer", seat, between, last)
             .map_err(|source| WarehouseError::Open { path: path.to_owned(), source: source.into() })?;
-        Ok(Self { writer, instance, stored, described: Mutex::default() })
+        let (waiting, prepared, undescribed) = (Arc::default(), Mutex::default(), Arc::default());
+        Ok(Self { writer, instance, waiting, stored, prepared, undescribed })
     }
 
     /// A reader that names tables with their schema.
@@ -107,17 +117,13 @@ impl DuckDb {
         Ok(Reader::new(worker, &self.instance))
     }
 
-    fn described(&self) -> MutexGuard<'_, HashSet<SchemaName>> {
-        self.described.lock().unwrap_or_else(PoisonError::into_inner)
+    fn prepared(&self) -> MutexGuard<'_, HashSet<(SchemaName, &'static str)>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has said in the warehouse what its tables are, when there is time.
-    async fn describe(&self, schema: SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
-        let name = schema.clone();
-        let missing = self.write(move |connection| prepare::descriptions(connection, &name, &tables)).await?;
-        self.writer.when_idle(missing.into_iter().map(describing).collect());
-        self.described().insert(schema);
-        Ok(())
+    /// Has said in the warehouse what tables are, when there is time.
+    fn describe(&self, descriptions: Vec<String>) {
+        self.writer.when_idle(descriptions.into_iter().map(describing).collect());
     }
 
     async fn write<T: Send + 'static>(
@@ -128,41 +134,40 @@ impl DuckDb {
     }
 }
 
-/// Says what a table is, with these statements.
-fn describing(statements: String) -> Job {
-    Box::new(move |connection| {
-        let transaction = format!("BEGIN; {statements} COMMIT;");
-        if let Err(error) = connection.execute_batch(&transaction) {
-            tracing::warn!(error = %error, "could not say in the warehouse what a table is");
-            // After an error it waits for its end.
-            let _none = connection.execute_batch("ROLLBACK");
-        }
-    })
-}
-
 impl Warehouse for DuckDb {
     async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
-        let (name, all) = (schema.clone(), tables.clone());
-        let are_new = self.write(move |connection| prepare::prepare(connection, &name, &all)).await?;
-        if are_new || !self.described().contains(schema) {
-            self.describe(schema.clone(), tables).await?;
+        let named: Vec<_> = tables.iter().map(|table| (schema.clone(), table.name)).collect();
+        if named.iter().all(|named| self.prepared().contains(named)) {
+            return Ok(());
         }
+        let (schema, undescribed) = (schema.clone(), Arc::clone(&self.undescribed));
+        let prepare = move |connection: &Connection| {
+            prepare::prepare(connection, &schema, &tables)?;
+            undescribed.add(connection, &schema, &tables)
+        };
+        let descriptions = self.write(prepare).await?;
+        self.describe(descriptions);
+        self.prepared().extend(named);
         Ok(())
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
+        let undescribed = self.undescribed.named(&batch);
+        let place = self.waiting.add(batch);
         let stored = Arc::clone(&self.stored);
-        self.write(move |connection| {
-            let applied = apply::apply(connection, &batch)?;
+        let store = move |connection: &Connection| {
+            let applied = place.store(connection)?;
             stored.fetch_add(applied.rows, Ordering::Relaxed);
             Ok(applied)
-        })
-        .await
+        };
+        let applied = self.write(store).await?;
+        self.describe(self.undescribed.take(&undescribed));
+        Ok(applied)
     }
 
     async fn checkpoints(&self, schema: &SchemaName) -> Result<Vec<Checkpoint>, WarehouseError> {
         let schema = schema.clone();
-        self.write(move |connection| read::checkpoints(connection, &schema)).await
+        self.write(move |connection| checkpoints::read(connection, &schema)).await
     }
 
     async fn dangling(

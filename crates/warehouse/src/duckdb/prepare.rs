@@ -1,6 +1,6 @@
 //! Tables as the catalogue has them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use ::duckdb::Connection;
@@ -12,19 +12,13 @@ use crate::{SchemaName, WarehouseError};
 const HELD: &str = "SELECT table_name, column_name FROM duckdb_columns()
     WHERE database_name = current_database() AND schema_name = ?";
 
-/// What is said of tables and columns; the column of a table is empty.
-const SAID: &str = "SELECT table_name, column_name, comment FROM duckdb_columns()
-        WHERE database_name = current_database() AND schema_name = ? AND comment IS NOT NULL
-    UNION ALL SELECT table_name, '', comment FROM duckdb_tables()
-        WHERE database_name = current_database() AND schema_name = ? AND comment IS NOT NULL";
-
-/// Creates what is missing, in one transaction; whether anything was. No keys and no indexes: that ids are unique is the
+/// Creates what is missing, in one transaction. No keys and no indexes: that ids are unique is the
 /// merge's job.
 pub(super) fn prepare(
     connection: &Connection,
     schema: &SchemaName,
     tables: &[&'static Table],
-) -> Result<bool, WarehouseError> {
+) -> Result<(), WarehouseError> {
     let failed =
         |source: ::duckdb::Error| WarehouseError::failed(format!("prepare the schema {schema}"), source);
     let held = held(connection, schema).map_err(failed)?;
@@ -35,12 +29,10 @@ pub(super) fn prepare(
             false => create(&mut ddl, schema, table),
         }
     }
-    let is_missing = !ddl.is_empty();
     let whole = format!("CREATE SCHEMA IF NOT EXISTS {};\n{ddl}", sql::quoted(schema.as_str()));
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     connection.execute_batch(&whole).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok(is_missing)
+    transaction.commit().map_err(failed)
 }
 
 fn held(connection: &Connection, schema: &SchemaName) -> ::duckdb::Result<HashSet<(String, String)>> {
@@ -69,37 +61,4 @@ fn add_columns(ddl: &mut String, schema: &SchemaName, table: &Table, held: &Hash
         let (column, kind) = (sql::quoted(field.name()), sql::sql_type(table, field.name()));
         let _ = writeln!(ddl, "ALTER TABLE {name} ADD COLUMN {column} {kind};");
     }
-}
-
-/// What says of each table and its columns what they are, as far as it is not said yet. One statement for each makes
-/// thousands: nobody should wait for them.
-pub(super) fn descriptions(
-    connection: &Connection,
-    schema: &SchemaName,
-    tables: &[&'static Table],
-) -> Result<Vec<String>, WarehouseError> {
-    let said = said(connection, schema)
-        .map_err(|source| WarehouseError::failed(format!("see what is said of {schema}"), source))?;
-    let is_new = |table: &str, column: &str, text: &str| {
-        said.get(&(table.to_owned(), column.to_owned())).is_none_or(|said| said != text)
-    };
-    let all = tables.iter().map(|table| {
-        let name = sql::name(schema, table);
-        let whole = format!("COMMENT ON TABLE {name} IS {};", sql::literal(table.description));
-        let whole = is_new(table.name, "", table.description).then_some(whole);
-        let columns = table.columns.iter().filter_map(|column| {
-            let (own, text) = (sql::quoted(column.name), column.description());
-            is_new(table.name, column.name, &text)
-                .then(|| format!("COMMENT ON COLUMN {name}.{own} IS {};", sql::literal(&text)))
-        });
-        whole.into_iter().chain(columns).collect::<Vec<_>>().join("\n")
-    });
-    Ok(all.filter(|statements| !statements.is_empty()).collect())
-}
-
-fn said(connection: &Connection, schema: &SchemaName) -> ::duckdb::Result<HashMap<(String, String), String>> {
-    let mut statement = connection.prepare(SAID)?;
-    let said = statement
-        .query_map([schema.as_str(), schema.as_str()], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
-    said.collect()
 }

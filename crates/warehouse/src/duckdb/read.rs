@@ -5,34 +5,17 @@ use catalog::Table;
 
 use super::sql;
 use crate::rows::{AS_OF, DELETED, ID};
-use crate::{Age, Belonging, Checkpoint, Ids, SchemaName, WarehouseError};
+use crate::{Age, Belonging, Ids, SchemaName, WarehouseError};
 
 /// A list of texts as one parameter: bound as a JSON array.
-pub(super) const LISTED: &str = "SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')) AS id";
+pub(super) const LISTED: &str = "SELECT unnest(?::JSON::VARCHAR[]) AS id";
 
-pub(super) fn json_list(ids: &[impl AsRef<str>]) -> String {
-    serde_json::Value::from_iter(ids.iter().map(AsRef::as_ref)).to_string()
+pub(super) fn json_list(texts: &[impl AsRef<str>]) -> String {
+    serde_json::Value::from_iter(texts.iter().map(AsRef::as_ref)).to_string()
 }
 
-pub(super) fn checkpoints(
-    connection: &Connection,
-    schema: &SchemaName,
-) -> Result<Vec<Checkpoint>, WarehouseError> {
-    let failed =
-        |source: ::duckdb::Error| WarehouseError::failed(format!("read the checkpoints of {schema}"), source);
-    let text = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? ORDER BY key";
-    let mut statement = connection.prepare(text).map_err(failed)?;
-    let rows =
-        statement.query_map([schema.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
-    let rows = rows.collect::<Result<Vec<(String, String)>, _>>().map_err(failed)?;
-    rows.into_iter()
-        .map(|(key, value)| match serde_json::from_str(&value) {
-            Ok(value) => Ok(Checkpoint { key, value: Some(value) }),
-            Err(source) => {
-                Err(WarehouseError::failed(format!("read the checkpoint {key} of {schema}"), source))
-            }
-        })
-        .collect()
+pub(super) fn json_times(micros: impl IntoIterator<Item = i64>) -> String {
+    serde_json::Value::from_iter(micros).to_string()
 }
 
 pub(super) fn dangling(
@@ -101,18 +84,32 @@ pub(super) fn ids(
 pub(super) fn newest(
     connection: &Connection,
     schema: &SchemaName,
-    tables: &[&Table],
+    tables: &[&'static Table],
 ) -> Result<Option<i64>, WarehouseError> {
-    let newest = |table: &&Table| format!("SELECT max({AS_OF}) AS newest FROM {}", sql::name(schema, table));
-    let each: Vec<String> = tables.iter().map(newest).collect();
+    let newest = |table: &Table| format!("SELECT max({AS_OF}) AS newest FROM {}", sql::name(schema, table));
+    let each: Vec<String> = filled(connection, schema, tables)?.into_iter().map(newest).collect();
     if each.is_empty() {
         return Ok(None);
     }
-    // At once: 137 statements take many times as long.
+    // At once: as many statements take many times as long.
     let text = format!("SELECT epoch_us(max(newest)) FROM ({})", each.join(" UNION ALL "));
     connection
         .query_row(&text, [], |row| row.get(0))
         .map_err(|source| WarehouseError::failed(format!("find the newest row in {schema}"), source))
+}
+
+/// Those of the tables that hold rows. DuckDB knows how many it keeps of each, or kept and marked as gone.
+pub(super) fn filled(
+    connection: &Connection,
+    schema: &SchemaName,
+    tables: &[&'static Table],
+) -> Result<Vec<&'static Table>, WarehouseError> {
+    let text = "SELECT table_name FROM duckdb_tables()
+        WHERE database_name = current_database() AND schema_name = ? AND estimated_size > 0";
+    let filled = texts(connection, text, [schema.as_str()]).map_err(|source| {
+        WarehouseError::failed(format!("see which tables of {schema} hold rows"), source)
+    })?;
+    Ok(tables.iter().copied().filter(|table| filled.iter().any(|name| name == table.name)).collect())
 }
 
 pub(super) fn count(
@@ -127,6 +124,6 @@ pub(super) fn count(
 }
 
 fn texts(connection: &Connection, text: &str, params: impl Params) -> ::duckdb::Result<Vec<String>> {
-    let mut statement = connection.prepare(text)?;
+    let mut statement = connection.prepare_cached(text)?;
     statement.query_map(params, |row| row.get(0))?.collect()
 }

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
 use catalog::Table;
-use serde_json::json;
 
-use super::apply::{Store, doing, wide};
+use super::apply::{Store, doing};
+use super::newest::Newest;
+use super::read::{LISTED, json_list};
 use super::sql;
-use crate::rows::{self, PARENT};
+use crate::rows::{self, AS_OF, ID, PARENT};
 use crate::{Change, WarehouseError, Write};
 
 impl Store<'_> {
@@ -17,57 +18,55 @@ impl Store<'_> {
     pub(super) fn children(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
         let mut stored = 0;
         for sets in Sets::of(writes)? {
+            let rows = Newest::of(sets.table, &sets.rows)?;
             stored += self
-                .replace_children(&sets)
+                .replace_children(&sets, rows)
                 .map_err(|source| doing("replace rows of", sets.table, source))?;
         }
         Ok(stored)
     }
 
-    fn replace_children(&self, sets: &Sets<'_>) -> ::duckdb::Result<u64> {
+    fn replace_children(&self, sets: &Sets<'_>, mut rows: Newest<'_>) -> ::duckdb::Result<u64> {
+        let replaced = self.not_older(sets)?;
+        if replaced.is_empty() {
+            return Ok(0);
+        }
         let name = sql::name(self.schema, sets.table);
-        self.connection.execute_batch("CREATE TEMP TABLE sets (parent VARCHAR)")?;
-        self.connection.execute(&self.newer_sets(sets.table), [sets.ages()])?;
-        let delete = format!("DELETE FROM {name} AS t USING temp.main.sets AS s WHERE t._parent = s.parent");
-        self.connection.execute_batch(&delete)?;
-        let stored = match sets.rows.iter().all(|rows| rows.num_rows() == 0) {
-            true => 0,
-            false => self.insert_children(sets)?,
+        let parents: Vec<&str> = replaced.iter().copied().collect();
+        self.execute(&format!("DELETE FROM {name} WHERE {PARENT} IN ({LISTED})"), [json_list(&parents)])?;
+        rows.retain(|(parent, _), _| replaced.contains(parent));
+        self.insert_newest(sets.table, &rows)
+    }
+
+    /// The parents whose stored state is not newer than their set: their own, or else that of their children.
+    fn not_older<'a>(&self, Sets { table, ages, .. }: &Sets<'a>) -> ::duckdb::Result<HashSet<&'a str>> {
+        let known: Vec<&str> =
+            ages.iter().filter(|(_, age)| age.is_some()).map(|(parent, _)| *parent).collect();
+        let mut stored = match rows::parent_table(table) {
+            Some(parents) => self.ages(parents, ID, &known)?,
+            None => HashMap::new(),
         };
-        self.connection.execute_batch("DROP TABLE temp.main.sets")?;
-        Ok(wide(stored))
+        let alone: Vec<&str> = known.into_iter().filter(|parent| !stored.contains_key(*parent)).collect();
+        stored.extend(self.ages(table, PARENT, &alone)?);
+        let is_newer = |parent: &str, age: i64| stored.get(parent).is_some_and(|stored| *stored > age);
+        Ok(ages
+            .iter()
+            .filter(|(parent, age)| !age.is_some_and(|age| is_newer(parent, age)))
+            .map(|(parent, _)| *parent)
+            .collect())
     }
 
-    fn insert_children(&self, Sets { table, rows, .. }: &Sets<'_>) -> ::duckdb::Result<usize> {
-        let name = sql::name(self.schema, table);
-        self.stage(&name, rows)?;
-        let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM temp.main.stage AS s
-                WHERE _parent IN (SELECT parent FROM temp.main.sets)
-                QUALIFY row_number() OVER (PARTITION BY _parent, id ORDER BY _as_of DESC, s.rowid DESC) = 1",
-            columns = sql::columns(table)
+    /// How old the newest row is in which a column says so.
+    fn ages(&self, table: &Table, column: &str, of: &[&str]) -> ::duckdb::Result<HashMap<String, i64>> {
+        if of.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ages = format!(
+            "SELECT {column}, epoch_us(max({AS_OF})) FROM {} WHERE {column} IN ({LISTED}) GROUP BY ALL",
+            sql::name(self.schema, table)
         );
-        let stored = self.connection.execute(&insert, [])?;
-        self.connection.execute_batch("DROP TABLE temp.main.stage")?;
-        Ok(stored)
-    }
-
-    /// Takes `[{parent, age}]` and keeps the parents whose stored state is not newer.
-    fn newer_sets(&self, table: &Table) -> String {
-        let name = sql::name(self.schema, table);
-        let parent = rows::parent_table(table).map_or_else(
-            || "NULL".to_owned(),
-            |parent| {
-                let parent = sql::name(self.schema, parent);
-                format!("(SELECT max(epoch_us(p._as_of)) FROM {parent} AS p WHERE p.id = s.parent)")
-            },
-        );
-        format!(
-            "INSERT INTO temp.main.sets SELECT DISTINCT s.parent FROM (
-                SELECT unnest(from_json(?::JSON, '[{{\"parent\":\"VARCHAR\",\"age\":\"BIGINT\"}}]'), recursive := true)
-            ) AS s WHERE s.age IS NULL OR s.age >= COALESCE({parent},
-                (SELECT max(epoch_us(c._as_of)) FROM {name} AS c WHERE c._parent = s.parent), s.age)"
-        )
+        let mut ages = self.connection.prepare_cached(&ages)?;
+        ages.query_map([json_list(of)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 }
 
@@ -112,12 +111,5 @@ impl<'a> Sets<'a> {
         }
         let groups = all.into_values().flat_map(|(_, groups)| groups);
         Ok(groups.filter(|sets| !sets.ages.is_empty()).collect())
-    }
-
-    /// As the JSON that [`Store::newer_sets`] takes.
-    fn ages(&self) -> String {
-        let sets: Vec<_> =
-            self.ages.iter().map(|(parent, age)| json!({ "parent": parent, "age": age })).collect();
-        serde_json::Value::from(sets).to_string()
     }
 }

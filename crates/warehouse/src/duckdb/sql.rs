@@ -20,13 +20,6 @@ pub(super) fn name(schema: &SchemaName, table: &Table) -> String {
     format!("{}.{}", quoted(schema.as_str()), quoted(table.name))
 }
 
-/// The names of all columns, quoted, in the order of [`catalog::schema`].
-pub(super) fn columns(table: &Table) -> String {
-    let schema = catalog::schema(table);
-    let names: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
-    names.join(", ")
-}
-
 /// The columns that name a row: its id, of children within their parent.
 pub(super) fn key(table: &Table) -> &'static str {
     if catalog::is_child(table) { "_parent, id" } else { "id" }

@@ -1,3 +1,5 @@
+mod agree;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,11 +10,11 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{DuckDb, Options, Reader, describing, open, sql};
-use crate::conformance::{self, Subject, batch, customers, name, prepared, some_customers};
-use crate::{Change, QueryError, QueryTable, Value, Warehouse, WarehouseError};
+use crate::conformance::{self, Subject, batch, customers, lines, name, prepared, some_customers};
+use crate::{Change, Ended, QueryError, QueryTable, Value, Warehouse, WarehouseError};
 
 /// A file that is opened again each time it was shut.
-struct File {
+pub(super) struct File {
     folder: TempDir,
     open: Option<DuckDb>,
     /// Rows after which it is opened again by itself.
@@ -20,7 +22,7 @@ struct File {
 }
 
 impl File {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), open: None, rows: u64::MAX }
     }
 
@@ -405,9 +407,9 @@ async fn a_file_may_be_called_like_a_schema() {
 }
 
 /// Waits until the writer has done what has time.
-async fn idle(file: &mut File) {
+pub(super) async fn idle(open: &DuckDb) {
     let (done, told) = tokio::sync::oneshot::channel();
-    file.open().writer.when_idle(vec![Box::new(|_| done.send(()).unwrap())]);
+    open.writer.when_idle(vec![Box::new(|_| done.send(()).unwrap())]);
     told.await.unwrap();
 }
 
@@ -421,12 +423,13 @@ async fn new_columns_are_added_and_described() {
         })
         .await
         .unwrap();
+    file.shut();
     prepared(&mut file).await;
     assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|-"]);
     let row = Change::Merge(some_customers(&[("cus_1", 6, 2)]));
     file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
     assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|6"]);
-    idle(&mut file).await;
+    idle(file.open()).await;
     let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'customers'";
     assert_eq!(ask(&mut file, comment).await.unwrap().rows[0][0].as_str(), Some(customers().description));
     let said = "SELECT count(comment), count(*) FROM duckdb_columns() WHERE table_name = 'customers' AND column_name[1] <> '_'";
@@ -435,9 +438,27 @@ async fn new_columns_are_added_and_described() {
 }
 
 #[tokio::test]
+async fn a_table_is_described_when_it_holds_rows() {
+    let mut file = File::new();
+    prepared(&mut file).await;
+    idle(file.open()).await;
+    let described = "SELECT table_name FROM duckdb_tables() WHERE comment IS NOT NULL";
+    assert_eq!(ask(&mut file, described).await.unwrap().rows, [[]; 0]);
+    let row = || Change::Merge(some_customers(&[("cus_1", 6, 2)]));
+    let ended = Change::EndSets(vec![Ended { parent: "in_1".to_owned(), since_micros: 0 }]);
+    file.open().apply(batch(vec![(customers(), row()), (lines(), ended)])).await.unwrap();
+    idle(file.open()).await;
+    let rows = ask(&mut file, described).await.unwrap().rows;
+    assert_eq!(rows, [[Value::Text("customers".to_owned())]]);
+
+    let again = batch(vec![(customers(), row())]);
+    assert!(file.open().undescribed.named(&again).is_empty(), "it is not described twice");
+}
+
+#[tokio::test]
 async fn what_was_not_described_before_the_end_is_afterwards() {
     let mut file = with_one_customer().await;
-    idle(&mut file).await;
+    idle(file.open()).await;
     let open = file.open();
     open.write(|connection| {
         connection.execute_batch("COMMENT ON TABLE acct_1.customers IS NULL").unwrap();
@@ -447,7 +468,7 @@ async fn what_was_not_described_before_the_end_is_afterwards() {
     .unwrap();
     file.shut();
     prepared(&mut file).await;
-    idle(&mut file).await;
+    idle(file.open()).await;
     let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'customers'";
     assert_eq!(ask(&mut file, comment).await.unwrap().rows[0][0].as_str(), Some(customers().description));
 }
@@ -456,11 +477,28 @@ async fn what_was_not_described_before_the_end_is_afterwards() {
 async fn what_cannot_be_done_when_there_is_time_is_in_nobodys_way() {
     let mut file = with_one_customer().await;
     file.open().writer.when_idle(vec![describing("COMMENT ON TABLE acct_1.nothing IS 'x';".to_owned())]);
-    idle(&mut file).await;
+    idle(file.open()).await;
     let row = Change::Merge(some_customers(&[("cus_2", 6, 2)]));
     file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
     file.shut();
     assert_eq!(file.dump(customers(), &["id"]).await, ["cus_1", "cus_2"]);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_statement_is_not_what_it_found() {
+    let mut file = File::new();
+    let open = prepared(&mut file).await;
+    let ids = || vec!["it's".to_owned(), "cus_\"2\"".to_owned()];
+    let merge = |rows: &[(&str, i64, i64)]| batch(vec![(customers(), Change::Merge(some_customers(rows)))]);
+    let stale = async |since| open.stale(&name(), customers(), ids(), since).await.unwrap();
+    assert_eq!(stale(2).await, ["cus_\"2\"", "it's"]);
+    open.apply(merge(&[("it's", 1, 1)])).await.unwrap();
+    assert_eq!(stale(2).await, ["cus_\"2\"", "it's"], "it is too old");
+    open.apply(merge(&[("it's", 1, 9), ("cus_\"2\"", 1, 1)])).await.unwrap();
+    assert_eq!(stale(2).await, ["cus_\"2\""]);
+    let gone = Change::MarkDeleted { ids: ids(), as_of_micros: 5 };
+    open.apply(batch(vec![(customers(), gone)])).await.unwrap();
+    assert_eq!(stale(2).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -74,6 +74,9 @@ impl Worker {
 
     /// Has parts done while no job waits; those that are left when the handle is dropped never are.
     pub(super) fn when_idle(&self, parts: Vec<Job>) {
+        if parts.is_empty() {
+            return;
+        }
         // Without its thread the worker does nothing any more, and says so to those who wait.
         let _gone = self.tasks.as_ref().map(|tasks| tasks.send(Task::Parts(parts)));
     }
