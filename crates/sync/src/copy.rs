@@ -16,6 +16,7 @@ use crate::{
     reread::is_feed,
     room::Room,
     round,
+    seal::seal,
     state::{Owed, owed_checkpoint, slice_removed, table_checkpoint},
 };
 
@@ -231,10 +232,9 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
     async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
         let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
-        // What two walks may both show is not known to be new, nor are events, which Stripe may push meanwhile.
-        let new = matches!(self.walk, Walk::First { .. })
-            && self.resource.list.again.is_empty()
-            && !is_feed(self.resource.table);
+        // What two walks may both show is looked up. An event that is pushed meanwhile is there twice until the table is sealed:
+        // nobody counts them before, and to look up every one that is listed costs as much as to store it.
+        let new = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
         let (batch, _held) = transaction.into_batch(self.changes.schema, self.resource, new)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)
@@ -273,7 +273,7 @@ impl<W: Warehouse> Copy<'_, W> {
                 failed = again.failed;
             }
             Walk::Again { .. } => {}
-            Walk::First { .. } if inserted => self.seal().await?,
+            Walk::First { .. } if inserted => seal(warehouse, schema, self.resource).await?,
             Walk::First { .. } => {}
         }
         let state = self.walk.over(frontier);
@@ -287,18 +287,5 @@ impl<W: Warehouse> Copy<'_, W> {
         batch.checkpoints.extend(numbers.map(|number| slice_removed(table.name, number)));
         warehouse.apply(batch).await?;
         Ok(Over { state, failed })
-    }
-
-    /// What was inserted without being looked up is there once.
-    async fn seal(&self) -> Result<(), SyncError> {
-        let Changes { warehouse, schema, .. } = self.changes;
-        let children = self.resource.children.iter().map(|child| child.table);
-        for sealed in std::iter::once(self.resource.table).chain(children) {
-            let removed = warehouse.seal(schema, sealed).await?;
-            if removed > 0 {
-                tracing::warn!(table = sealed.name, removed, "removed {removed} rows that were stored twice");
-            }
-        }
-        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     reread::EVENTS,
     room::Room,
     round,
+    seal::seal,
     state::{
         Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
     },
@@ -67,7 +68,7 @@ impl<W: Warehouse> Cycle<'_, W> {
         batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
         if gap {
             tracing::warn!("changes of more than 30 days were missed: every table is compared with Stripe");
-            self.compare_all(events.list.api(), stored, &mut batch)?;
+            self.compare_all(events.list.api(), stored, &mut batch).await?;
         }
         self.engine.warehouse.apply(batch).await?;
         Ok(feed)
@@ -75,7 +76,7 @@ impl<W: Warehouse> Cycle<'_, W> {
 
     /// Every table that holds rows is to be walked whole again, of one version of Stripe's API; that of events for those
     /// that Stripe still keeps.
-    fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
+    async fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
         let began = Began::now(&self.fetch.stripe);
         for resource in own_lists().filter(|resource| resource.list.api() == api) {
             let name = resource.table.name;
@@ -84,8 +85,12 @@ impl<W: Warehouse> Cycle<'_, W> {
                 batch.checkpoints.push(round_checkpoint(name, round)?);
             }
             let Some(state) = stored.tables.get_mut(name) else { continue };
-            if matches!(state, TableState::Unavailable { .. }) {
-                continue;
+            match state {
+                TableState::Unavailable { .. } => continue,
+                TableState::Copying { .. } => {
+                    seal(&*self.engine.warehouse, &self.engine.schema, resource).await?;
+                }
+                TableState::Comparing { .. } | TableState::Live { .. } => {}
             }
             let walks = Walks::default();
             *state = TableState::Comparing { frontier: None, began, from: None, walks };

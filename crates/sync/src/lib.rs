@@ -25,6 +25,7 @@ mod reread;
 mod room;
 mod round;
 mod rounds;
+mod seal;
 mod set;
 mod slice;
 mod state;

@@ -22,18 +22,18 @@ use crate::{
 };
 
 impl Copied {
-    fn cash_movements(&self) -> usize {
+    pub(crate) fn cash_movements(&self) -> usize {
         let table = catalog::resource("customer_cash_balance_transactions").unwrap().table;
         self.warehouse.rows(&support::schema(), table).num_rows()
     }
 }
 
 /// New customers since the copy, which is how a change is followed.
-fn lists_new_customers(asked: &str) -> bool {
+pub(crate) fn lists_new_customers(asked: &str) -> bool {
     asked.starts_with("/v1/customers?") && asked.contains("created")
 }
 
-fn cash_movement(number: i64) -> Value {
+pub(crate) fn cash_movement(number: i64) -> Value {
     json!({
         "id": format!("ccsbtxn_{number}"), "object": "customer_cash_balance_transaction", "created": BEGAN + number,
         "customer": format!("cus_{number}"),

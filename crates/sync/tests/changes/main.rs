@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail")]
 
 mod beside;
+mod clocks;
 mod following;
 mod gaps;
 mod parents;

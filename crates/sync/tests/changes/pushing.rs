@@ -1,15 +1,13 @@
 //! What Stripe pushes, before or without a poll.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use arrow_array::cast::AsArray;
 use catalog::Table;
 use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
@@ -313,18 +311,6 @@ async fn trap_19_an_event_of_a_table_that_is_not_copied_yet_waits_for_it() {
     assert_eq!(copied.table("event").len(), 1);
 }
 
-/// After every page of events: whether one is there twice.
-fn watch(world: &Small, warehouse: Arc<Memory>, twice: Arc<AtomicBool>) {
-    let look = move |world: &Small| {
-        let rows = warehouse.rows(&support::schema(), catalog::by_object("event").unwrap().table);
-        let ids = rows.column_by_name("id").unwrap().as_string::<i32>().clone();
-        let distinct: HashSet<_> = ids.iter().collect();
-        twice.fetch_or(distinct.len() < rows.num_rows(), Ordering::Relaxed);
-        watch(world, Arc::clone(&warehouse), Arc::clone(&twice));
-    };
-    *world.meanwhile.lock().unwrap() = Some(("event", Box::new(look)));
-}
-
 #[tokio::test]
 async fn without_read_access_to_events_nothing_that_is_pushed_is_lost_or_doubled_later() {
     let world = Small::default();
@@ -342,11 +328,42 @@ async fn without_read_access_to_events_nothing_that_is_pushed_is_lost_or_doubled
     // The permission is given: the first copy of events meets what was pushed.
     copied.sim.set_faults(FaultScript::new());
     copied.engine.options.rows = 1;
-    let twice = Arc::new(AtomicBool::new(false));
-    watch(&copied.world, Arc::clone(&copied.warehouse), Arc::clone(&twice));
     copied.cycle().await;
-    assert!(!twice.load(Ordering::Relaxed));
+    let events = catalog::by_object("event").unwrap().table;
+    assert_eq!(copied.warehouse.rows(&support::schema(), events).num_rows(), 1_000, "and each of them once");
     assert_eq!(copied.table("event").len(), 1_000);
+}
+
+/// An event that was pushed is listed too, by a first copy that stops in the middle; when it goes on, Stripe has dropped the event
+/// and there is a gap.
+#[tokio::test]
+async fn an_event_that_a_first_copy_left_doubled_is_there_once_after_a_gap() {
+    let world = Small::default();
+    let nameless = json!({ "object": "balance" });
+    (1..=250)
+        .for_each(|number| world.event(number, BEGAN + 900_000 + number, "balance.available", &nameless));
+    let mut copied = connected(world, FaultScript::new()).await;
+    copied.engine.prepare().await.unwrap();
+    copied.pushed(vec![told(250, "balance.available", &nameless)]).await;
+    let stop = CancellationToken::new();
+    let on_the_way = stop.clone();
+    copied.treat(move |asked, answer| {
+        if asked.starts_with("/v1/events?") && asked.contains("created%5Blt%5D") {
+            on_the_way.cancel();
+        }
+        answer
+    });
+    assert!(copied.engine.run(&stop).await.is_err(), "it did not stop");
+    let events = catalog::by_object("event").unwrap().table;
+    let stored = |copied: &Copied| copied.warehouse.rows(&support::schema(), events).num_rows();
+    let before = stored(&copied);
+    assert_eq!(before, copied.table("event").len() + 1, "it is not there twice");
+
+    copied.world.age.fetch_add(31 * 86_400, Ordering::Relaxed);
+    copied.world.objects.lock().unwrap().remove("event");
+    copied.treat(|_, answer| answer);
+    copied.cycle().await;
+    assert_eq!(stored(&copied), before - 1);
 }
 
 #[tokio::test]
