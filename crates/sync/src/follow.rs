@@ -8,7 +8,8 @@ use warehouse::Warehouse;
 
 use crate::{
     Feed, SyncError, TableReport, TableState, Walks,
-    change::{Again, Changes, Listed, News},
+    again::Again,
+    change::{Changes, Listed, News},
     cycle::{Cycle, own_lists},
     state::{KEPT, Owed, owed_checkpoint},
 };

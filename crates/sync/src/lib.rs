@@ -6,6 +6,7 @@
 //! What holds at every moment, kill -9 included: a checkpoint names only rows that the same transaction wrote, so the
 //! next run ends with the same tables. Deliberately absent: DuckDB, the environment, the wall clock, spawned tasks.
 
+mod again;
 mod asking;
 mod change;
 mod copy;

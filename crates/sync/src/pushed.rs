@@ -16,7 +16,8 @@ use warehouse::{Batch, Warehouse};
 
 use crate::{
     Engine, SyncError, TableState,
-    change::{Changes, Reread},
+    again::ReadAgain,
+    change::Changes,
     event::{self, Subject},
     fetch::Fetch,
     gathered,
@@ -160,7 +161,7 @@ impl<W: Warehouse> Passing<'_, W> {
     /// Events that were first looked at together. What they name is stored with them, in one transaction as far as memory
     /// allows: a commit waits for the disk, whatever it holds.
     async fn round(&mut self, since_micros: i64, events: Vec<Told>) -> Result<(), SyncError> {
-        let mut read = Reread::new(self.changes.schema);
+        let mut read = ReadAgain::new(self.changes.schema);
         let named = self.named(&events);
         self.read(named, since_micros, &mut read).await?;
         let failed = failures(&mut read);
@@ -204,7 +205,7 @@ impl<W: Warehouse> Passing<'_, W> {
         &mut self,
         named: BTreeMap<&'static str, (&'static Resource, Vec<String>)>,
         since_micros: i64,
-        read: &mut Reread,
+        read: &mut ReadAgain,
     ) -> Result<(), SyncError> {
         let changes = &self.changes;
         let mut asked = Vec::new();
@@ -259,7 +260,7 @@ impl<W: Warehouse> Passing<'_, W> {
         &mut self,
         since_micros: i64,
         thin: Vec<Told>,
-        read: &mut Reread,
+        read: &mut ReadAgain,
     ) -> Result<(), SyncError> {
         let Some(events) = catalog::by_object("v2.core.event").filter(|_| !thin.is_empty()) else {
             return Ok(());
@@ -305,7 +306,7 @@ impl<W: Warehouse> Passing<'_, W> {
 }
 
 /// What could not be read, and why.
-fn failures(read: &mut Reread) -> BTreeMap<Subject, String> {
+fn failures(read: &mut ReadAgain) -> BTreeMap<Subject, String> {
     let subject = |(resource, id, error): (&Resource, String, SyncError)| {
         (Subject { object: resource.table.object.to_owned(), id }, error.sentence())
     };
