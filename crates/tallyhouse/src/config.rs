@@ -130,7 +130,8 @@ impl Config {
     /// The key that seals credentials; made at the first start when the configuration names none.
     ///
     /// # Errors
-    /// When it cannot be read, is no key, or others may read its file.
+    /// When it cannot be read, is no key, or others may read its file; when the one that was made is gone, and a new one would
+    /// pass for it.
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
         let Security { master_key, master_key_file } = &self.security;
         match (master_key, master_key_file) {
@@ -139,8 +140,27 @@ impl Config {
                 bail!("security.master_key_file names {}, which does not exist", path.display())
             }
             (None, Some(path)) => Ok(MasterKey::load_or_create(path)?),
+            (None, None) if self.has_lost_its_key() => bail!("{}", self.lost_key()),
             (None, None) => Ok(MasterKey::load_or_create(&self.key_file())?),
         }
+    }
+
+    /// Whether the key that was made at the first start is gone.
+    #[must_use]
+    pub fn has_lost_its_key(&self) -> bool {
+        let Security { master_key, master_key_file } = &self.security;
+        let is_named = master_key.is_some() || master_key_file.is_some();
+        !is_named && self.store_file().exists() && !self.key_file().exists()
+    }
+
+    /// What to do then.
+    #[must_use]
+    pub fn lost_key(&self) -> String {
+        format!(
+            "{} is missing, and without it no stored credentials can be used: put it back from a backup, or name another \
+             one (64 hexadecimal digits) as security.master_key and connect again",
+            self.key_file().display()
+        )
     }
 
     /// The Connect platform, when one is configured.
@@ -468,5 +488,18 @@ mod tests {
         let config = Config::from_sources(&Flags::default(), set).unwrap();
         let said = format!("{:#}", config.master_key().unwrap_err());
         assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
+    }
+
+    #[test]
+    fn a_master_key_that_is_gone_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        config.master_key().unwrap();
+        std::fs::write(config.store_file(), "").unwrap();
+        config.master_key().unwrap();
+        std::fs::remove_file(config.key_file()).unwrap();
+        let said = format!("{:#}", config.master_key().unwrap_err());
+        assert!(said.contains("master.key is missing") && said.contains("security.master_key"), "{said}");
+        assert!(!config.key_file().exists());
     }
 }

@@ -9,7 +9,7 @@ use stripe_api::{RetryPolicy, StripeError};
 
 use crate::{
     clock::SystemClock,
-    config::{Config, Security},
+    config::Config,
     installation::{open_store, open_to_others, open_warehouse, stripe},
     local::Client,
     output::Output,
@@ -135,14 +135,8 @@ async fn stored(config: &Config) -> Vec<(String, Finding)> {
     if !config.store_file().exists() {
         return alone(Odd(NOBODY.to_owned()));
     }
-    let Security { master_key, master_key_file } = &config.security;
-    let key = config.key_file();
-    if master_key.is_none() && master_key_file.is_none() && !key.exists() {
-        return alone(Broken(format!(
-            "{} is missing, and without it no stored credentials can be used: put it back from a backup, or let \
-             `tallyhouse serve` make another one and connect again",
-            key.display()
-        )));
+    if config.has_lost_its_key() {
+        return alone(Broken(config.lost_key()));
     }
     match open_store(config).await {
         Ok(store) => {
