@@ -232,10 +232,10 @@ impl<W: Warehouse> Copy<'_, W> {
     /// Rows and the slices that cover them, in one transaction; how many rows of the table itself.
     async fn store(&self, transaction: Transaction) -> Result<u64, SyncError> {
         let rows = u64::try_from(transaction.rows).unwrap_or(u64::MAX);
-        // What two walks may both show is looked up. An event that is pushed meanwhile is there twice until the table is sealed:
-        // nobody counts them before, and to look up every one that is listed costs as much as to store it.
-        let new = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
-        let (batch, _held) = transaction.into_batch(self.changes.schema, self.resource, new)?;
+        // What two walks may both show is looked up. An event that is pushed meanwhile is there twice until the table is sealed: no
+        // figure is made of events, and to look up every one that is listed costs as much as to store it.
+        let inserts = matches!(self.walk, Walk::First { .. }) && self.resource.list.again.is_empty();
+        let (batch, _held) = transaction.into_batch(self.changes.schema, self.resource, inserts)?;
         self.changes.warehouse.apply(batch).await?;
         Ok(rows)
     }

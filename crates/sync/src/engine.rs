@@ -169,8 +169,7 @@ impl<W: Warehouse> Engine<W> {
         stop: &CancellationToken,
     ) -> Result<(Vec<TableReport>, Option<Ended>), SyncError> {
         let mut stored = self.stored().await?;
-        let Options { bytes, tables, .. } = self.options;
-        let (fetch, room) = (Fetch::new(&self.stripe, stop), Room::new(bytes, tables));
+        let (fetch, room) = (Fetch::new(&self.stripe, stop), Room::new(self.options.bytes));
         let cycle = Cycle { engine: self, fetch, room, owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
         cycle.walk_again_what_is_due(&mut stored).await?;

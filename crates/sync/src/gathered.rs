@@ -12,18 +12,17 @@ use warehouse::{Batch, Change, SchemaName, Write};
 
 use crate::{
     Slice, SyncError, TableState,
-    room::{Held, Room},
+    room::{Held, Part, Room},
     state::{slice_checkpoint, table_checkpoint},
 };
 
 /// Walked and not yet stored, in the order in which it came.
 pub(crate) struct Gathered {
-    room: Arc<Room>,
+    part: Part,
     /// What a walk begins with; stored with its first rows.
     begun: Option<Step>,
     steps: VecDeque<Step>,
     rows: usize,
-    bytes: usize,
 }
 
 /// More bytes than this are not gathered, however few rows they are: nested lists can be long.
@@ -54,7 +53,7 @@ impl Step {
 
 impl Gathered {
     pub(crate) fn new(room: &Arc<Room>) -> Self {
-        Self { room: Arc::clone(room), begun: None, steps: VecDeque::new(), rows: 0, bytes: 0 }
+        Self { part: room.part(), begun: None, steps: VecDeque::new(), rows: 0 }
     }
 
     /// The slices of a walk that begins, all of them: what is not stored would be forgotten when it is broken off.
@@ -65,10 +64,8 @@ impl Gathered {
     /// Rows of a walk, the slice after them, and where the table stands if that is new.
     pub(crate) fn walked(&mut self, decoded: Decoded, slice: Slice, state: Option<TableState>) {
         let mut step = Step { decoded: Some(decoded), slices: vec![slice], state, ..Step::default() };
-        let bytes = step.bytes();
-        step.held = Some(self.room.hold(bytes));
+        step.held = Some(self.part.gather(step.bytes()));
         self.rows += step.rows();
-        self.bytes += bytes;
         self.steps.push_back(step);
     }
 
@@ -79,9 +76,7 @@ impl Gathered {
 
     /// Whether there are more rows than `rows`, or more bytes than fit.
     pub(crate) fn is_full(&self, rows: usize) -> bool {
-        // When the room is full and nothing of it is being stored, one of those who share it holds as much.
-        let has_its_share = self.room.is_full() && self.bytes >= self.room.share();
-        self.rows >= rows || self.bytes >= MOST_BYTES || has_its_share
+        self.rows >= rows || self.part.gathered() >= MOST_BYTES || self.part.is_to_make_room()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -113,7 +108,7 @@ impl Gathered {
             taken.extend(Some(step));
         }
         self.rows -= taken.rows;
-        self.bytes -= bytes;
+        self.part.store(bytes);
         taken
     }
 }
@@ -138,12 +133,12 @@ impl Transaction {
         self.state = step.state.or(self.state.take());
     }
 
-    /// The batch, and what it holds of the room until it is stored. Rows that are known to be new are inserted, others merged.
+    /// The batch, and what it holds of the room until it is stored. Rows are inserted, or looked up and merged.
     pub(crate) fn into_batch(
         self,
         schema: &SchemaName,
         resource: &'static Resource,
-        new: bool,
+        inserts: bool,
     ) -> Result<(Batch, Vec<Held>), SyncError> {
         let table = resource.table;
         let mut batch = Batch::of(schema);
@@ -154,7 +149,7 @@ impl Transaction {
             batch.checkpoints.push(table_checkpoint(table.name, state)?);
         }
         for decoded in self.decoded {
-            if new { insert(&mut batch, resource, decoded) } else { merge(&mut batch, resource, decoded) }
+            if inserts { insert(&mut batch, resource, decoded) } else { merge(&mut batch, resource, decoded) }
         }
         Ok((batch, self.held))
     }
@@ -222,7 +217,7 @@ mod tests {
 
     #[test]
     fn few_rows_that_are_long_are_full_and_stored_one_by_one() {
-        let mut gathered = Gathered::new(&Room::new(usize::MAX, 1));
+        let mut gathered = Gathered::new(&Room::new(usize::MAX));
         gathered.walked(customer(MOST_BYTES / 3), Slice::whole(), None);
         assert!(!gathered.is_full(100));
         (0..2).for_each(|_| gathered.walked(customer(MOST_BYTES), Slice::whole(), None));
@@ -234,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn who_has_its_share_of_a_full_room_is_full_and_makes_room_when_stored() {
+    fn who_has_most_of_a_full_room_is_full_and_makes_room_when_stored() {
         let bytes = |length| {
-            let mut gathered = Gathered::new(&Room::new(usize::MAX, 1));
+            let mut gathered = Gathered::new(&Room::new(usize::MAX));
             gathered.walked(customer(length), Slice::whole(), None);
-            gathered.bytes
+            gathered.part.gathered()
         };
-        let room = Room::new(bytes(1_000_000) + 2 * bytes(1), 3);
+        let room = Room::new(bytes(1_000_000) + 2 * bytes(1));
         let [mut much, mut little] = [(); 2].map(|()| Gathered::new(&room));
         much.walked(customer(1_000_000), Slice::whole(), None);
         little.walked(customer(1), Slice::whole(), None);

@@ -1,7 +1,8 @@
 //! What Stripe pushes: the same hints as those of the feed, without asking for them.
 //!
 //! A pass may run while a cycle of the same connection does. It only merges, into tables that are live or compared; a first
-//! copy, the one thing that inserts, runs in neither. Which of two reads wins is decided by when they were sent.
+//! copy, the one thing that inserts, runs in neither. Events alone it merges into their table whatever its state: one that a
+//! first copy inserts too is there twice until that is sealed. Which of two reads wins is decided by when they were sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
 //! The memory that walks share.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError, Weak,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -11,11 +11,18 @@ use tokio::sync::Notify;
 /// the memory.
 pub(crate) struct Room {
     most: usize,
-    /// Walks that share it, at most.
-    sharers: usize,
     used: AtomicUsize,
+    /// What each walk has gathered and does not store yet.
+    parts: Mutex<Vec<Weak<AtomicUsize>>>,
     /// Somebody left.
     freed: Notify,
+}
+
+/// What one walk has in the room.
+pub(crate) struct Part {
+    room: Arc<Room>,
+    /// Bytes that are gathered and that it does not store yet.
+    gathered: Arc<AtomicUsize>,
 }
 
 /// Bytes in the room, until this is dropped.
@@ -25,23 +32,18 @@ pub(crate) struct Held {
 }
 
 impl Room {
-    pub(crate) fn new(most: usize, sharers: usize) -> Arc<Self> {
-        Arc::new(Self {
-            most: most.max(1),
-            sharers: sharers.max(1),
-            used: AtomicUsize::new(0),
-            freed: Notify::new(),
-        })
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        let (used, parts, freed) = (AtomicUsize::new(0), Mutex::default(), Notify::new());
+        Arc::new(Self { most: most.max(1), used, parts, freed })
     }
 
-    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-        Held { room: Arc::clone(self), bytes }
-    }
-
-    /// As much as one of those who share it has at least, if it is full.
-    pub(crate) fn share(&self) -> usize {
-        (self.most / self.sharers).max(1)
+    /// The part of one walk more.
+    pub(crate) fn part(self: &Arc<Self>) -> Part {
+        let gathered = Arc::<AtomicUsize>::default();
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.strong_count() > 0);
+        parts.push(Arc::downgrade(&gathered));
+        Part { room: Arc::clone(self), gathered }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -58,6 +60,38 @@ impl Room {
             }
             freed.await;
         }
+    }
+
+    /// The most that one walk has gathered.
+    fn largest(&self) -> usize {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let gathered = parts.iter().filter_map(Weak::upgrade).map(|part| part.load(Ordering::Relaxed));
+        gathered.max().unwrap_or(0)
+    }
+}
+
+impl Part {
+    /// Takes room for what was gathered.
+    pub(crate) fn gather(&self, bytes: usize) -> Held {
+        self.gathered.fetch_add(bytes, Ordering::Relaxed);
+        self.room.used.fetch_add(bytes, Ordering::Relaxed);
+        Held { room: Arc::clone(&self.room), bytes }
+    }
+
+    /// So much is stored now; it has its room until it is.
+    pub(crate) fn store(&self, bytes: usize) {
+        self.gathered.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gathered(&self) -> usize {
+        self.gathered.load(Ordering::Relaxed)
+    }
+
+    /// Whether this one is to make room: when it is full, whoever has gathered most stores it. So transactions are as large as
+    /// memory allows, and the rest goes on gathering.
+    pub(crate) fn is_to_make_room(&self) -> bool {
+        let gathered = self.gathered();
+        self.room.is_full() && gathered > 0 && gathered >= self.room.largest()
     }
 }
 
