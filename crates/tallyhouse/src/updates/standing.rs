@@ -1,6 +1,6 @@
 //! How the tables of a connection stand, as the warehouse has it.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::collections::HashMap;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -26,12 +26,6 @@ pub struct Standing {
 /// Tables counted by one query: each takes some of the little memory that DuckDB has.
 const TOGETHER: usize = 12;
 
-impl Standing {
-    fn empty(table: &str) -> Self {
-        Self { table: table.to_owned(), rows: 0, last_data_at: None, state: None, missing: None }
-    }
-}
-
 /// Every table of the connection, in the catalogue's order; none before the first cycle. Asked of a reader, so that
 /// nobody who looks waits for the batch that is being written.
 ///
@@ -46,36 +40,57 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     let checkpoints = checkpoints(reader, &schema).await?;
     let mut missing = sync::missing_parts(&checkpoints);
     let mut states = sync::table_states(checkpoints)?;
-    if states.is_empty() {
-        // Rows come with the state of their table: there is nothing to count.
-        return Ok(held.into_iter().map(Standing::empty).collect());
-    }
+    let mut counts = counts(reader, &schema, &held).await?;
+    let standing = |Held { table, .. }: Held| {
+        let (rows, last_data_at) = counts.remove(table).unwrap_or_default();
+        let (state, missing) = (states.remove(table), missing.remove(table));
+        Standing { table: table.to_owned(), rows, last_data_at, state, missing }
+    };
+    Ok(held.into_iter().map(standing).collect())
+}
+
+/// A table that is there.
+struct Held {
+    table: &'static str,
+    /// It holds rows, or did.
+    is_filled: bool,
+}
+
+/// Rows of the tables that hold any, and when the newest was asked for.
+async fn counts(
+    reader: &Reader,
+    schema: &SchemaName,
+    held: &[Held],
+) -> anyhow::Result<HashMap<String, (u64, Option<DateTime<Utc>>)>> {
+    let filled: Vec<&str> = held.iter().filter(|held| held.is_filled).map(|held| held.table).collect();
     let mut rows = Vec::new();
-    for some in held.chunks(TOGETHER) {
-        let counted = reader.query(&counting(&schema, some), Vec::new()).await;
+    for some in filled.chunks(TOGETHER) {
+        let counted = reader.query(&counting(schema, some), Vec::new()).await;
         rows.extend(counted.context("could not count rows")?.rows);
     }
-    let standing = |row: Vec<Value>| {
+    let count = |row: Vec<Value>| {
         let [Value::Text(table), Value::Integer(rows), newest] = row.as_slice() else { return None };
         let last_data_at = if let Value::Timestamp(at) = newest { Some(at.and_utc()) } else { None };
-        let (state, missing) = (states.remove(table.as_str()), missing.remove(table.as_str()));
-        let (table, rows) = (table.clone(), u64::try_from(*rows).unwrap_or(0));
-        Some(Standing { table, rows, last_data_at, state, missing })
+        Some((table.clone(), (u64::try_from(*rows).unwrap_or(0), last_data_at)))
     };
-    Ok(rows.into_iter().filter_map(standing).collect())
+    Ok(rows.into_iter().filter_map(count).collect())
 }
 
 /// The tables that are there: an older version of the program made fewer.
-async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<&'static str>> {
-    let ask = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?";
+async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Held>> {
+    let ask = "SELECT table_name, estimated_size > 0 FROM duckdb_tables()
+        WHERE database_name = current_database() AND schema_name = ?";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
     let rows = found.context("could not look for the tables")?.rows;
-    let there: HashSet<&str> = rows
+    let there: HashMap<&str, bool> = rows
         .iter()
-        .filter_map(|row| if let [Value::Text(name)] = row.as_slice() { Some(name.as_str()) } else { None })
+        .filter_map(|row| match row.as_slice() {
+            [Value::Text(name), Value::Boolean(is_filled)] => Some((name.as_str(), *is_filled)),
+            _ => None,
+        })
         .collect();
     let ours = catalog::resources().iter().map(|resource| resource.table.name);
-    Ok(ours.filter(|name| there.contains(name)).collect())
+    Ok(ours.filter_map(|table| Some(Held { table, is_filled: *there.get(table)? })).collect())
 }
 
 /// What the checkpoints say of tables, of rounds, and of what Stripe does not show. Those of slices are left out: there can be thousands.
@@ -95,14 +110,7 @@ async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec
 
 /// One row for each table: name, rows, newest `_as_of`.
 fn counting(schema: &SchemaName, tables: &[&str]) -> String {
-    let mut sql = String::new();
-    for (place, table) in tables.iter().enumerate() {
-        let union = if place == 0 { "" } else { " UNION ALL " };
-        // Names from the catalogue and a checked schema name: nothing to escape.
-        let _infallible = write!(
-            sql,
-            "{union}SELECT {place} AS place, '{table}' AS name, count(*) AS n, max(_as_of) AS newest FROM \"{schema}\".\"{table}\""
-        );
-    }
-    format!("SELECT name, n, newest FROM ({sql}) ORDER BY place")
+    // Names from the catalogue and a checked schema name: nothing to escape.
+    let count = |table| format!("SELECT '{table}', count(*), max(_as_of) FROM \"{schema}\".\"{table}\"");
+    tables.iter().map(count).collect::<Vec<_>>().join(" UNION ALL ")
 }
