@@ -31,7 +31,7 @@ impl Batch {
         self.writes.is_empty() && self.checkpoints.is_empty() && self.rejects.is_empty()
     }
 
-    /// Rows that it brings, and tombstones that it may leave.
+    /// Rows that its writes bring.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.writes.iter().map(Write::rows).sum()
@@ -48,7 +48,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// Rows that it brings, and tombstones that it may leave.
+    /// Rows that it brings, tombstones of its own table among them.
     #[must_use]
     pub fn rows(&self) -> usize {
         match &self.change {
@@ -125,4 +125,10 @@ pub struct Checkpoint {
 pub struct Applied {
     /// Rows added, replaced or marked; rows passed over do not count.
     pub rows: u64,
+}
+
+impl std::iter::Sum for Applied {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        Self { rows: all.map(|applied| applied.rows).sum() }
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) fn parent_table(child: &Table) -> Option<&'static Table> {
         .map(|resource| resource.table)
 }
 
-/// Rows that are known to be new.
+/// Rows that nobody looks up.
 pub(crate) fn inserted(change: &Change) -> Option<&RecordBatch> {
     if let Change::Insert(rows) = change { Some(rows) } else { None }
 }

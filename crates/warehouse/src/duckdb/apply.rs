@@ -1,6 +1,6 @@
 //! Storing a batch: one transaction, rolled back whole on any error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ::duckdb::{Connection, Params, params};
 use arrow_array::RecordBatch;
@@ -14,10 +14,9 @@ use crate::{Applied, Batch, Change, Ended, SchemaName, WarehouseError, Write};
 
 /// Stores the batches, one after the other, or nothing of any.
 pub(super) fn apply(connection: &Connection, batches: &[&Batch]) -> Result<Vec<Applied>, WarehouseError> {
-    let names: BTreeSet<&str> = batches.iter().map(|batch| batch.schema.as_str()).collect();
     let failed = |source: ::duckdb::Error| {
-        let schemas = Vec::from_iter(names.iter().copied()).join(" and ");
-        WarehouseError::failed(format!("store a batch in {schemas}"), source)
+        let schema = batches.first().map_or("nothing", |batch| batch.schema.as_str());
+        WarehouseError::failed(format!("store a batch in {schema}"), source)
     };
     // Dropped without a commit, a transaction rolls back.
     let transaction = connection.unchecked_transaction().map_err(failed)?;
@@ -86,7 +85,7 @@ impl Store<'_> {
         Ok(stored)
     }
 
-    /// Rows that are known to be new.
+    /// Rows of objects that are not there, or that nobody looks up.
     pub(super) fn insert(&self, table: &Table, batches: &[&RecordBatch]) -> ::duckdb::Result<u64> {
         self.append(table, batches)?;
         Ok(batches.iter().map(|rows| wide(rows.num_rows())).sum())

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::duckdb::Connection;
-use catalog::Table;
+use catalog::{Column, Table};
 
 use super::read;
 use super::sql;
@@ -20,15 +20,21 @@ const SAID: &str = "SELECT table_name, column_name, comment FROM duckdb_columns(
     UNION ALL SELECT table_name, '', comment FROM duckdb_tables()
         WHERE database_name = current_database() AND schema_name = ? AND comment IS NOT NULL";
 
-/// A table of a schema.
-type Named = (SchemaName, &'static str);
-
-/// The statements that describe tables, until they hold rows.
+/// What is not said yet of tables that hold no rows, by schema and table.
 #[derive(Default)]
-pub(super) struct Undescribed(Mutex<HashMap<Named, String>>);
+pub(super) struct Undescribed(Mutex<All>);
+
+type All = HashMap<SchemaName, HashMap<&'static str, Missing>>;
+
+/// What is not said yet of a table.
+struct Missing {
+    table: &'static Table,
+    is_new: bool,
+    columns: Vec<&'static Column>,
+}
 
 impl Undescribed {
-    /// What describes those of the tables that hold rows already; that of the others is kept for when they do.
+    /// What describes those of the tables that hold rows already; of the others it is kept what they lack.
     pub(super) fn add(
         &self,
         connection: &Connection,
@@ -36,61 +42,67 @@ impl Undescribed {
         tables: &[&'static Table],
     ) -> Result<Vec<String>, WarehouseError> {
         let filled = read::filled(connection, schema, tables)?;
-        let (now, later): (Vec<_>, Vec<_>) = descriptions(connection, schema, tables)?
-            .into_iter()
-            .partition(|(table, _)| filled.iter().any(|filled| filled.name == *table));
-        self.all().extend(later.into_iter().map(|(table, said)| ((schema.clone(), table), said)));
-        Ok(now.into_iter().map(|(_, said)| said).collect())
+        let said = said(connection, schema)
+            .map_err(|source| WarehouseError::failed(format!("see what is said of {schema}"), source))?;
+        let missing =
+            tables.iter().map(|table| Missing::of(table, &said)).filter(|missing| !missing.is_empty());
+        let (now, later): (Vec<_>, Vec<_>) =
+            missing.partition(|missing| filled.iter().any(|filled| filled.name == missing.table.name));
+        let later = later.into_iter().map(|missing| (missing.table.name, missing));
+        self.all().entry(schema.clone()).or_default().extend(later);
+        Ok(now.iter().map(|missing| missing.statements(schema)).collect())
     }
 
     /// Which of them a batch brings rows to.
-    pub(super) fn named(&self, batch: &Batch) -> Vec<Named> {
+    pub(super) fn named(&self, batch: &Batch) -> Vec<&'static str> {
         let all = self.all();
-        if all.is_empty() {
-            return Vec::new();
-        }
-        let brought = batch.writes.iter().filter(|write| write.rows() > 0);
-        let named = brought.map(|write| (batch.schema.clone(), write.table.name));
-        named.filter(|named| all.contains_key(named)).collect()
+        let Some(undescribed) = all.get(&batch.schema) else { return Vec::new() };
+        let brought = batch.writes.iter().filter(|write| write.rows() > 0).map(|write| write.table.name);
+        brought.filter(|table| undescribed.contains_key(table)).collect()
     }
 
     /// What describes those that hold rows from now on.
-    pub(super) fn take(&self, named: &[Named]) -> Vec<String> {
+    pub(super) fn take(&self, schema: &SchemaName, tables: &[&'static str]) -> Vec<String> {
         let mut all = self.all();
-        named.iter().filter_map(|named| all.remove(named)).collect()
+        let Some(undescribed) = all.get_mut(schema) else { return Vec::new() };
+        let taken = tables.iter().filter_map(|table| undescribed.remove(table));
+        taken.map(|missing| missing.statements(schema)).collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Named, String>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What says of each table and its columns what they are, as far as it is not said yet.
-fn descriptions(
-    connection: &Connection,
-    schema: &SchemaName,
-    tables: &[&'static Table],
-) -> Result<Vec<(&'static str, String)>, WarehouseError> {
-    let said = said(connection, schema)
-        .map_err(|source| WarehouseError::failed(format!("see what is said of {schema}"), source))?;
-    let is_new = |table: &str, column: &str, text: &str| {
-        said.get(&(table.to_owned(), column.to_owned())).is_none_or(|said| said != text)
-    };
-    let all = tables.iter().map(|table| {
-        let name = sql::name(schema, table);
-        let whole = format!("COMMENT ON TABLE {name} IS {};", sql::literal(table.description));
-        let whole = is_new(table.name, "", table.description).then_some(whole);
-        let columns = table.columns.iter().filter_map(|column| {
-            let (own, text) = (sql::quoted(column.name), column.description());
-            is_new(table.name, column.name, &text)
-                .then(|| format!("COMMENT ON COLUMN {name}.{own} IS {};", sql::literal(&text)))
+/// What is said, by table and column.
+type Said = HashMap<(String, String), String>;
+
+impl Missing {
+    fn of(table: &'static Table, said: &Said) -> Self {
+        let is_new = |column: &str, text: &str| {
+            said.get(&(table.name.to_owned(), column.to_owned())).is_none_or(|said| said != text)
+        };
+        let columns =
+            table.columns.iter().filter(|column| is_new(column.name, &column.description())).collect();
+        Self { table, is_new: is_new("", table.description), columns }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.is_new && self.columns.is_empty()
+    }
+
+    fn statements(&self, schema: &SchemaName) -> String {
+        let name = sql::name(schema, self.table);
+        let whole = format!("COMMENT ON TABLE {name} IS {};", sql::literal(self.table.description));
+        let columns = self.columns.iter().map(|column| {
+            let (own, text) = (sql::quoted(column.name), sql::literal(&column.description()));
+            format!("COMMENT ON COLUMN {name}.{own} IS {text};")
         });
-        (table.name, whole.into_iter().chain(columns).collect::<Vec<_>>().join("\n"))
-    });
-    Ok(all.filter(|(_, statements)| !statements.is_empty()).collect())
+        self.is_new.then_some(whole).into_iter().chain(columns).collect::<Vec<_>>().join("\n")
+    }
 }
 
-fn said(connection: &Connection, schema: &SchemaName) -> ::duckdb::Result<HashMap<(String, String), String>> {
+fn said(connection: &Connection, schema: &SchemaName) -> ::duckdb::Result<Said> {
     let mut statement = connection.prepare(SAID)?;
     let said = statement
         .query_map([schema.as_str(), schema.as_str()], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;

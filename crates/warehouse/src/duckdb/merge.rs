@@ -15,6 +15,9 @@ use super::sql;
 use crate::rows::{self, AS_OF, PARENT};
 use crate::{WarehouseError, Write};
 
+/// A statement that found more than these is not kept: what it found would be.
+const MANY: usize = 1_000;
+
 /// How old the rows are that are there, by parent and id.
 type Held = HashMap<(String, String), i64>;
 
@@ -35,6 +38,9 @@ impl Store<'_> {
             return Ok(0);
         }
         let held = self.held(table, &rows)?;
+        if held.is_empty() {
+            return self.insert_newest(table, &rows);
+        }
         let age = |(parent, id): Key<'_>| held.get(&(parent.to_owned(), id.to_owned())).copied();
         rows.retain(|key, as_of| age(key).is_none_or(|held| held <= as_of));
         let replaced: Vec<Key<'_>> = rows.keys().filter(|key| age(*key).is_some()).collect();
@@ -58,11 +64,16 @@ impl Store<'_> {
             named = named(table),
             key = sql::key(table),
         );
-        let mut held = self.connection.prepare_cached(&held)?;
-        let held = held.query_map(params_from_iter(lists(table, rows.keys())), |row| {
-            Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
-        })?;
-        held.collect()
+        let mut statement = self.connection.prepare_cached(&held)?;
+        let held: Held = statement
+            .query_map(params_from_iter(lists(table, rows.keys())), |row| {
+                Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+            })?
+            .collect::<::duckdb::Result<_>>()?;
+        if held.len() > MANY {
+            statement.discard();
+        }
+        Ok(held)
     }
 
     fn delete(&self, table: &Table, keys: Vec<Key<'_>>) -> ::duckdb::Result<()> {

@@ -52,7 +52,7 @@ pub struct DuckDb {
 }
 
 /// Rows after which the file is opened again.
-const MANY_ROWS: u64 = 500_000;
+const MANY_ROWS: u64 = 250_000;
 
 impl DuckDb {
     /// Opens the file, and makes it if need be. Beside it DuckDB keeps `<path>.wal` and `<path>.tmp`, exports
@@ -137,7 +137,7 @@ impl DuckDb {
 impl Warehouse for DuckDb {
     async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
         let named: Vec<_> = tables.iter().map(|table| (schema.clone(), table.name)).collect();
-        if named.iter().all(|named| self.prepared().contains(named)) {
+        if !named.is_empty() && named.iter().all(|named| self.prepared().contains(named)) {
             return Ok(());
         }
         let (schema, undescribed) = (schema.clone(), Arc::clone(&self.undescribed));
@@ -152,7 +152,7 @@ impl Warehouse for DuckDb {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
-        let undescribed = self.undescribed.named(&batch);
+        let (schema, undescribed) = (batch.schema.clone(), self.undescribed.named(&batch));
         let place = self.waiting.add(batch);
         let stored = Arc::clone(&self.stored);
         let store = move |connection: &Connection| {
@@ -161,7 +161,7 @@ impl Warehouse for DuckDb {
             Ok(applied)
         };
         let applied = self.write(store).await?;
-        self.describe(self.undescribed.take(&undescribed));
+        self.describe(self.undescribed.take(&schema, &undescribed));
         Ok(applied)
     }
 

@@ -1,6 +1,6 @@
 //! What the engine asks about rows and checkpoints.
 
-use ::duckdb::{Connection, Params, params};
+use ::duckdb::{Connection, Params, Statement, params};
 use catalog::Table;
 
 use super::sql;
@@ -31,7 +31,7 @@ pub(super) fn dangling(
         table = sql::name(schema, table),
         target = sql::name(schema, target),
     );
-    texts(connection, &text, []).map_err(|source| {
+    connection.prepare(&text).and_then(|mut statement| texts(&mut statement, [])).map_err(|source| {
         WarehouseError::failed(format!("look for dangling {column} in {}", table.name), source)
     })
 }
@@ -48,7 +48,9 @@ pub(super) fn stale(
             (SELECT 1 FROM {} AS t WHERE t.id = l.id AND t.{AS_OF} >= make_timestamp(?::BIGINT)) ORDER BY 1",
         sql::name(schema, table)
     );
-    texts(connection, &text, params![json_list(ids), since_micros])
+    connection
+        .prepare_cached(&text)
+        .and_then(|mut statement| texts(&mut statement, params![json_list(ids), since_micros]))
         .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
 }
 
@@ -77,7 +79,9 @@ pub(super) fn ids(
         sql::name(schema, table),
         within.unwrap_or_default()
     );
-    texts(connection, &text, params![after, prefix])
+    connection
+        .prepare(&text)
+        .and_then(|mut statement| texts(&mut statement, params![after, prefix]))
         .map_err(|source| WarehouseError::failed(format!("look for rows of {}", table.name), source))
 }
 
@@ -106,9 +110,10 @@ pub(super) fn filled(
 ) -> Result<Vec<&'static Table>, WarehouseError> {
     let text = "SELECT table_name FROM duckdb_tables()
         WHERE database_name = current_database() AND schema_name = ? AND estimated_size > 0";
-    let filled = texts(connection, text, [schema.as_str()]).map_err(|source| {
-        WarehouseError::failed(format!("see which tables of {schema} hold rows"), source)
-    })?;
+    let filled =
+        connection.prepare(text).and_then(|mut statement| texts(&mut statement, [schema.as_str()])).map_err(
+            |source| WarehouseError::failed(format!("see which tables of {schema} hold rows"), source),
+        )?;
     Ok(tables.iter().copied().filter(|table| filled.iter().any(|name| name == table.name)).collect())
 }
 
@@ -123,7 +128,6 @@ pub(super) fn count(
         .map_err(|source| WarehouseError::failed(format!("count {}", table.name), source))
 }
 
-fn texts(connection: &Connection, text: &str, params: impl Params) -> ::duckdb::Result<Vec<String>> {
-    let mut statement = connection.prepare_cached(text)?;
+fn texts(statement: &mut Statement<'_>, params: impl Params) -> ::duckdb::Result<Vec<String>> {
     statement.query_map(params, |row| row.get(0))?.collect()
 }

@@ -496,13 +496,15 @@ async fn what_is_kept_of_a_statement_is_not_what_it_found() {
     assert_eq!(stale(2).await, ["cus_\"2\"", "it's"], "it is too old");
     open.apply(merge(&[("it's", 1, 9), ("cus_\"2\"", 1, 1)])).await.unwrap();
     assert_eq!(stale(2).await, ["cus_\"2\""]);
-    let gone = Change::MarkDeleted { ids: ids(), as_of_micros: 5 };
+    let gone = Change::MarkDeleted { ids: vec!["cus_\"2\"".to_owned()], as_of_micros: 5 };
     open.apply(batch(vec![(customers(), gone)])).await.unwrap();
     assert_eq!(stale(2).await, [""; 0]);
+    open.apply(merge(&[("cus_\"2\"", 1, 4), ("it's", 1, 4)])).await.unwrap();
+    assert_eq!(file.dump(customers(), &["id", "_deleted"]).await, ["cus_\"2\"|true", "it's|false"]);
 }
 
 #[tokio::test]
-async fn merges_of_what_is_new_come_to_the_same_as_others() {
+async fn merges_within_a_batch_and_over_what_is_there_leave_the_newest() {
     let mut file = File::new();
     let open = prepared(&mut file).await;
     let merge = |rows: &[(&str, i64, i64)]| (customers(), Change::Merge(some_customers(rows)));

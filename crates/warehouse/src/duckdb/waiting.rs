@@ -90,7 +90,10 @@ fn store(connection: &Connection, all: Vec<Asked>) {
     let stored = match apply(connection, &batches) {
         Ok(applied) => applied.into_iter().map(Ok).collect(),
         Err(error) if batches.len() == 1 => vec![Err(error)],
-        Err(_) => batches.iter().map(|batch| alone(connection, batch)).collect::<Vec<Stored>>(),
+        Err(error) => {
+            tracing::warn!(error = %error, batches = batches.len(), "what cannot be stored together is stored one by one");
+            batches.iter().map(|batch| alone(connection, batch)).collect::<Vec<Stored>>()
+        }
     };
     for (asked, stored) in all.into_iter().zip(stored) {
         // Whoever asked may wait no more.
@@ -99,17 +102,31 @@ fn store(connection: &Connection, all: Vec<Asked>) {
 }
 
 fn alone(connection: &Connection, batch: &Batch) -> Stored {
-    Ok(apply(connection, &[batch])?.into_iter().next().unwrap_or_default())
+    Ok(apply(connection, &[batch])?.into_iter().sum())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::conformance::{Subject, batch, customers, name, prepared, some_customers};
+    use crate::duckdb::DuckDb;
     use crate::duckdb::tests::{File, idle};
     use crate::{Change, Checkpoint, Warehouse};
+
+    /// What is asked for together while the writer does something else, and so is stored in one transaction.
+    pub(crate) async fn while_held<T>(open: &DuckDb, asked: impl AsyncFnOnce() -> T) -> T {
+        let (busy, free) = std::sync::mpsc::channel::<()>();
+        let held = open.write(move |_| {
+            free.recv().unwrap();
+            Ok(())
+        });
+        let let_go = async { busy.send(()).unwrap() };
+        let (held, asked, ()) = tokio::join!(held, asked(), let_go);
+        held.unwrap();
+        asked
+    }
 
     fn bringing(rows: usize) -> Batch {
         let ids: Vec<String> = (0..rows).map(|number| format!("cus_{number}")).collect();
@@ -158,17 +175,30 @@ mod tests {
         let before = now().await;
         store(2).await.unwrap();
         let alone = now().await;
-        let (busy, free) = std::sync::mpsc::channel::<()>();
-        let held = open.write(move |_| {
-            free.recv().unwrap();
-            Ok(())
-        });
-        let let_go = async { busy.send(()).unwrap() };
-        let (held, one, two, three, ()) = tokio::join!(held, store(3), store(4), store(5), let_go);
-        held.unwrap();
+        let (one, two, three) = while_held(open, async || tokio::join!(store(3), store(4), store(5))).await;
         assert_eq!([one, two, three].map(|applied| applied.unwrap().rows), [1, 1, 1]);
         assert_eq!(now().await - alone, alone - before, "as many transactions as for one");
         assert_eq!(open.checkpoints(&name()).await.unwrap()[0].value, Some(json!(5)));
         assert_eq!(file.dump(customers(), &["id", "balance"]).await, ["cus_1|5"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_refused_at_its_end_harms_no_other() {
+        let mut file = File::new();
+        let open = prepared(&mut file).await;
+        let inserted = |id: &str| (customers(), Change::Insert(some_customers(&[(id, 1, 1)])));
+        let nowhere = catalog::resource("charges").unwrap().table;
+        let fails = (nowhere, Change::MarkDeleted { ids: vec!["ch_1".to_owned()], as_of_micros: 1 });
+        let (first, refused, last) = while_held(open, async || {
+            tokio::join!(
+                open.apply(batch(vec![inserted("cus_1")])),
+                open.apply(batch(vec![inserted("cus_2"), fails])),
+                open.apply(batch(vec![inserted("cus_3")])),
+            )
+        })
+        .await;
+        assert_eq!((first.unwrap().rows, last.unwrap().rows), (1, 1));
+        refused.unwrap_err();
+        assert_eq!(file.dump(customers(), &["id"]).await, ["cus_1", "cus_3"]);
     }
 }
