@@ -157,6 +157,8 @@ impl<W: Warehouse> Copy<'_, W> {
             if over && storing.is_empty() {
                 break;
             }
+            // It may become the one that has most while it waits for a slow answer.
+            let may_have_to_make_room = storing.is_empty() && !gathered.is_empty();
             tokio::select! {
                 biased; // what comes first is decided, so that a schedule can be played again
                 Some(walked) = walking.next() => match walked {
@@ -171,7 +173,7 @@ impl<W: Warehouse> Copy<'_, W> {
                     inserted = true;
                     committed(Committed { rows: stored?, left: left.span() });
                 }
-                () = self.room.free(), if waits_for_room => {}
+                () = self.room.changed(), if waits_for_room || may_have_to_make_room => {}
                 _ = patience.tick() => due = true,
             }
         }

@@ -240,17 +240,26 @@ mod tests {
         much.walked(customer(1_000_000), Slice::whole(), None);
         little.walked(customer(1), Slice::whole(), None);
         assert!(!room.is_full() && !much.is_full(100));
-        assert!(room.free().now_or_never().is_some());
+        // Whoever waits hears of it: that the room is full, that it is another's turn, that there is room again.
+        let listen = || {
+            let mut change = Box::pin(room.changed());
+            assert!((&mut change).now_or_never().is_none());
+            change
+        };
+        let change = listen();
         little.walked(customer(1), Slice::whole(), None);
+        assert!(change.now_or_never().is_some());
         assert!(room.is_full() && much.is_full(100) && !little.is_full(100));
-        assert!(room.free().now_or_never().is_none());
+        let change = listen();
         let (_batch, held) = much
             .take(100)
             .into_batch(&"a".parse().unwrap(), catalog::resource("customers").unwrap(), true)
             .unwrap();
-        assert!(room.is_full(), "it is not stored yet");
+        assert!(change.now_or_never().is_some());
+        assert!(room.is_full() && little.is_full(100), "it is not stored yet");
+        let change = listen();
         drop(held);
-        assert!(!room.is_full());
-        assert!(room.free().now_or_never().is_some());
+        assert!(change.now_or_never().is_some());
+        assert!(!room.is_full() && !little.is_full(100));
     }
 }

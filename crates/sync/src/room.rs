@@ -14,8 +14,8 @@ pub(crate) struct Room {
     used: AtomicUsize,
     /// What each walk has gathered and does not store yet.
     parts: Mutex<Vec<Weak<AtomicUsize>>>,
-    /// Somebody left.
-    freed: Notify,
+    /// It became full, somebody left, or somebody else has most.
+    moved: Notify,
 }
 
 /// What one walk has in the room.
@@ -33,8 +33,8 @@ pub(crate) struct Held {
 
 impl Room {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        let (used, parts, freed) = (AtomicUsize::new(0), Mutex::default(), Notify::new());
-        Arc::new(Self { most: most.max(1), used, parts, freed })
+        let (used, parts, moved) = (AtomicUsize::new(0), Mutex::default(), Notify::new());
+        Arc::new(Self { most: most.max(1), used, parts, moved })
     }
 
     /// The part of one walk more.
@@ -50,16 +50,9 @@ impl Room {
         self.used.load(Ordering::Relaxed) >= self.most
     }
 
-    /// Waits until it is not full.
-    pub(crate) async fn free(&self) {
-        loop {
-            // It hears of what leaves from now on.
-            let freed = self.freed.notified();
-            if !self.is_full() {
-                return;
-            }
-            freed.await;
-        }
+    /// Waits until it is full or no longer, or the turn to make room is another's.
+    pub(crate) async fn changed(&self) {
+        self.moved.notified().await;
     }
 
     /// The most that one walk has gathered.
@@ -75,20 +68,24 @@ impl Part {
     pub(crate) fn gather(&self, bytes: usize) -> Held {
         self.gathered.fetch_add(bytes, Ordering::Relaxed);
         self.room.used.fetch_add(bytes, Ordering::Relaxed);
+        if self.room.is_full() {
+            self.room.moved.notify_waiters();
+        }
         Held { room: Arc::clone(&self.room), bytes }
     }
 
     /// So much is stored now; it has its room until it is.
     pub(crate) fn store(&self, bytes: usize) {
         self.gathered.fetch_sub(bytes, Ordering::Relaxed);
+        self.room.moved.notify_waiters();
     }
 
     pub(crate) fn gathered(&self) -> usize {
         self.gathered.load(Ordering::Relaxed)
     }
 
-    /// Whether this one is to make room: when it is full, whoever has gathered most stores it. So transactions are as large as
-    /// memory allows, and the rest goes on gathering.
+    /// Whether this one is to make room: when it is full, the one that gathered most stores. The others keep what they have until
+    /// it is their turn, so that transactions are as large as memory allows.
     pub(crate) fn is_to_make_room(&self) -> bool {
         let gathered = self.gathered();
         self.room.is_full() && gathered > 0 && gathered >= self.room.largest()
@@ -98,6 +95,6 @@ impl Part {
 impl Drop for Held {
     fn drop(&mut self) {
         self.room.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.room.freed.notify_waiters();
+        self.room.moved.notify_waiters();
     }
 }

@@ -133,12 +133,12 @@ impl Slice {
     }
 
     /// The slice when Stripe no longer knows the cursor object: it goes on by time in a list that can be asked so, and
-    /// from its beginning in another. None when that was tried often enough.
+    /// from its beginning in another, or where the object did not say when it was created. None when that was tried often enough.
     #[must_use]
     pub fn without_cursor(&self, by_time: bool) -> Option<Self> {
         let at = self.at.as_ref()?;
-        if by_time {
-            return (at.created.is_some() && !self.by_time).then(|| Self { by_time: true, ..self.clone() });
+        if by_time && at.created.is_some() {
+            return (!self.by_time).then(|| Self { by_time: true, ..self.clone() });
         }
         let begun_anew = self.begun_anew + 1;
         (begun_anew <= MOST_BEGINNINGS).then(|| Self { at: None, begun_anew, ..self.clone() })
@@ -205,6 +205,13 @@ mod tests {
         assert_eq!(newer.gte, older.lt, "gte includes and lt excludes: no second twice, none lost");
         assert_eq!(newer.at, slice.at);
         assert_eq!(older.gte, slice.gte);
+    }
+
+    #[test]
+    fn trap_2_a_cursor_that_did_not_say_when_it_was_created_is_gone_from_the_beginning_on() {
+        let timeless = Key { id: "a".to_owned(), created: None };
+        let again = Slice::whole().walked(&[timeless], true).without_cursor(true).unwrap();
+        assert_eq!(again, Slice { begun_anew: 1, ..Slice::whole() });
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn options(dice: &mut Dice) -> Options {
         slices: dice.size(1, 4),
         pages: dice.size(1, 5),
         rows: *dice.pick(&[1, 50, 400, 8_192]),
+        bytes: *dice.pick(&[1, 50_000, Options::default().bytes]),
         event_pages: *dice.pick(&[1, 2, 4, 50]),
         parents: *dice.pick(&[1, 3, 1_000]),
         reads: dice.size(1, 8),
