@@ -150,15 +150,17 @@ impl Config {
     pub fn has_lost_its_key(&self) -> bool {
         let Security { master_key, master_key_file } = &self.security;
         let is_named = master_key.is_some() || master_key_file.is_some();
-        !is_named && self.store_file().exists() && !self.key_file().exists()
+        let is_gone = self.key_file().try_exists().is_ok_and(|exists| !exists);
+        !is_named && self.store_file().exists() && is_gone
     }
 
     /// What to do then.
     #[must_use]
     pub fn lost_key(&self) -> String {
         format!(
-            "{} is missing, and without it no stored credentials can be used: put it back from a backup, or name another \
-             one (64 hexadecimal digits) as security.master_key and connect again",
+            "{} is missing, and without it no stored credentials can be used. Where security.master_key or its file was \
+             named before, name it here too; else put the file back from a backup, or name a new key (64 hexadecimal digits) \
+             as security.master_key and connect again",
             self.key_file().display()
         )
     }

@@ -33,15 +33,13 @@ const TOGETHER: usize = 12;
 /// When the warehouse cannot be read.
 pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
     let schema: SchemaName = name.parse()?;
-    let held = held(reader, &schema).await?;
-    if held.is_empty() {
-        return Ok(Vec::new());
-    }
+    // Before it is asked which tables hold rows: one whose state is known may have had its first just then.
     let checkpoints = checkpoints(reader, &schema).await?;
+    let held = held(reader, &schema).await?;
     let mut missing = sync::missing_parts(&checkpoints);
     let mut states = sync::table_states(checkpoints)?;
     let mut counts = counts(reader, &schema, &held).await?;
-    let standing = |Held { table, .. }: Held| {
+    let standing = |There { table, .. }: There| {
         let (rows, last_data_at) = counts.remove(table).unwrap_or_default();
         let (state, missing) = (states.remove(table), missing.remove(table));
         Standing { table: table.to_owned(), rows, last_data_at, state, missing }
@@ -50,7 +48,7 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
 }
 
 /// A table that is there.
-struct Held {
+struct There {
     table: &'static str,
     /// It holds rows, or did.
     is_filled: bool,
@@ -60,7 +58,7 @@ struct Held {
 async fn counts(
     reader: &Reader,
     schema: &SchemaName,
-    held: &[Held],
+    held: &[There],
 ) -> anyhow::Result<HashMap<String, (u64, Option<DateTime<Utc>>)>> {
     let filled: Vec<&str> = held.iter().filter(|held| held.is_filled).map(|held| held.table).collect();
     let mut rows = Vec::new();
@@ -77,7 +75,7 @@ async fn counts(
 }
 
 /// The tables that are there: an older version of the program made fewer.
-async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Held>> {
+async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<There>> {
     let ask = "SELECT table_name, estimated_size > 0 FROM duckdb_tables()
         WHERE database_name = current_database() AND schema_name = ?";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
@@ -90,7 +88,7 @@ async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Held>>
         })
         .collect();
     let ours = catalog::resources().iter().map(|resource| resource.table.name);
-    Ok(ours.filter_map(|table| Some(Held { table, is_filled: *there.get(table)? })).collect())
+    Ok(ours.filter_map(|table| Some(There { table, is_filled: *there.get(table)? })).collect())
 }
 
 /// What the checkpoints say of tables, of rounds, and of what Stripe does not show. Those of slices are left out: there can be thousands.
