@@ -14,10 +14,7 @@ use crate::{Applied, Batch, Change, Ended, SchemaName, WarehouseError, Write};
 
 /// Stores the batches, one after the other, or nothing of any.
 pub(super) fn apply(connection: &Connection, batches: &[&Batch]) -> Result<Vec<Applied>, WarehouseError> {
-    let failed = |source: ::duckdb::Error| {
-        let schema = batches.first().map_or("nothing", |batch| batch.schema.as_str());
-        WarehouseError::failed(format!("store a batch in {schema}"), source)
-    };
+    let failed = |source| WarehouseError::failed(format!("store {} batches", batches.len()), source);
     // Dropped without a commit, a transaction rolls back.
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let mut applied = Vec::new();
@@ -26,9 +23,10 @@ pub(super) fn apply(connection: &Connection, batches: &[&Batch]) -> Result<Vec<A
         let store = Store { connection, schema };
         for batch in of_one_schema {
             applied.push(Applied { rows: store.writes(&batch.writes)? });
-            store.rejects(&batch.rejects).map_err(failed)?;
+            store.rejects(&batch.rejects).map_err(|source| store.failed("rejects", source))?;
         }
-        store.checkpoints(of_one_schema.iter().flat_map(|batch| &batch.checkpoints)).map_err(failed)?;
+        let checkpoints = of_one_schema.iter().flat_map(|batch| &batch.checkpoints);
+        store.checkpoints(checkpoints).map_err(|source| store.failed("checkpoints", source))?;
     }
     transaction.commit().map_err(failed)?;
     Ok(applied)
@@ -67,6 +65,10 @@ pub(super) struct Store<'a> {
 }
 
 impl Store<'_> {
+    fn failed(&self, what: &str, source: ::duckdb::Error) -> WarehouseError {
+        WarehouseError::failed(format!("store {what} of {}", self.schema), source)
+    }
+
     fn writes(&self, writes: &[Write]) -> Result<u64, WarehouseError> {
         let mut rows = self.children(writes)?;
         rows += self.inserts(writes)?;

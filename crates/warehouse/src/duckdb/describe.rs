@@ -29,7 +29,8 @@ type All = HashMap<SchemaName, HashMap<&'static str, Missing>>;
 /// What is not said yet of a table.
 struct Missing {
     table: &'static Table,
-    is_new: bool,
+    /// Its own description; else only those of columns.
+    lacks_own: bool,
     columns: Vec<&'static Column>,
 }
 
@@ -84,11 +85,11 @@ impl Missing {
         };
         let columns =
             table.columns.iter().filter(|column| is_new(column.name, &column.description())).collect();
-        Self { table, is_new: is_new("", table.description), columns }
+        Self { table, lacks_own: is_new("", table.description), columns }
     }
 
     fn is_empty(&self) -> bool {
-        !self.is_new && self.columns.is_empty()
+        !self.lacks_own && self.columns.is_empty()
     }
 
     fn statements(&self, schema: &SchemaName) -> String {
@@ -98,7 +99,7 @@ impl Missing {
             let (own, text) = (sql::quoted(column.name), sql::literal(&column.description()));
             format!("COMMENT ON COLUMN {name}.{own} IS {text};")
         });
-        self.is_new.then_some(whole).into_iter().chain(columns).collect::<Vec<_>>().join("\n")
+        self.lacks_own.then_some(whole).into_iter().chain(columns).collect::<Vec<_>>().join("\n")
     }
 }
 

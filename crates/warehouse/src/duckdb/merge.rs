@@ -11,12 +11,10 @@ use catalog::Table;
 
 use super::apply::{Store, by_table, doing};
 use super::newest::{Key, Newest, lists, named};
+use super::read::MANY;
 use super::sql;
 use crate::rows::{self, AS_OF, PARENT};
 use crate::{WarehouseError, Write};
-
-/// A statement that found more than these is not kept: what it found would be.
-const MANY: usize = 1_000;
 
 /// How old the rows are that are there, by parent and id.
 type Held = HashMap<(String, String), i64>;

@@ -137,6 +137,7 @@ impl DuckDb {
 impl Warehouse for DuckDb {
     async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
         let named: Vec<_> = tables.iter().map(|table| (schema.clone(), table.name)).collect();
+        // A schema without tables is made each time.
         if !named.is_empty() && named.iter().all(|named| self.prepared().contains(named)) {
             return Ok(());
         }

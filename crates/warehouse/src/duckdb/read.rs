@@ -7,6 +7,9 @@ use super::sql;
 use crate::rows::{AS_OF, DELETED, ID};
 use crate::{Age, Belonging, Ids, SchemaName, WarehouseError};
 
+/// A statement that found more than these is not kept: what it found would be.
+pub(super) const MANY: usize = 1_000;
+
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(?::JSON::VARCHAR[]) AS id";
 
@@ -50,7 +53,13 @@ pub(super) fn stale(
     );
     connection
         .prepare_cached(&text)
-        .and_then(|mut statement| texts(&mut statement, params![json_list(ids), since_micros]))
+        .and_then(|mut statement| {
+            let stale = texts(&mut statement, params![json_list(ids), since_micros])?;
+            if stale.len() > MANY {
+                statement.discard();
+            }
+            Ok(stale)
+        })
         .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
 }
 

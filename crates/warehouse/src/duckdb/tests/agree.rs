@@ -34,11 +34,12 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let (id, time) = (0_u8..4, 1_i64..7);
     let some = |ids| prop::collection::vec(ids, 0..4);
     let line = || (0_u8..3, 0_u8..3, 1_i64..7);
-    let customer = || (0_u8..4, 1_i64..7);
+    // What is there twice, as events are, is never marked as deleted: of its rows both would be as old.
+    let customer = |ids| (ids, 1_i64..7);
     let step = prop_oneof![
-        1 => prop::collection::vec(customer(), 0..4).prop_map(Step::Inserted),
+        1 => prop::collection::vec(customer(4_u8..7), 0..4).prop_map(Step::Inserted),
         1 => prop::collection::vec(line(), 0..4).prop_map(Step::LinesInserted),
-        3 => prop::collection::vec(customer(), 0..6).prop_map(Step::Customers),
+        3 => prop::collection::vec(customer(0_u8..7), 0..6).prop_map(Step::Customers),
         2 => prop::collection::vec((id.clone(), time.clone()), 0..4).prop_map(Step::Invoices),
         2 => prop::collection::vec(line(), 0..6).prop_map(Step::Lines),
         3 => (prop::collection::btree_set(0_u8..3, 0..3), prop::collection::vec(line(), 0..6))
@@ -142,6 +143,7 @@ async fn agree(steps: Vec<Vec<Step>>) {
         questions(open, &memory, schema, table).await;
         let columns = match table.name {
             "customers" => "id, balance, _as_of, _deleted",
+            "invoices" => "id, customer, _as_of, _deleted",
             _ => "id, _as_of, _deleted",
         };
         let columns =
