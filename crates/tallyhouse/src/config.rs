@@ -159,7 +159,7 @@ impl Config {
     pub fn lost_key(&self) -> String {
         format!(
             "{} is missing, and without it no stored credentials can be used. Where security.master_key or its file was \
-             named before, name it here too; else put the file back from a backup, or name a new key (64 hexadecimal digits) \
+             named before, name it here too; else put it back from a backup, or name a new key (64 hexadecimal digits) \
              as security.master_key and connect again",
             self.key_file().display()
         )
