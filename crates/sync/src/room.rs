@@ -1,7 +1,7 @@
 //! The memory that walks share.
 
 use std::sync::{
-    Arc, Mutex, PoisonError, Weak,
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -40,7 +40,7 @@ impl Room {
     /// The part of one walk more.
     pub(crate) fn part(self: &Arc<Self>) -> Part {
         let gathered = Arc::<AtomicUsize>::default();
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts();
         parts.retain(|part| part.strong_count() > 0);
         parts.push(Arc::downgrade(&gathered));
         Part { room: Arc::clone(self), gathered }
@@ -57,9 +57,13 @@ impl Room {
 
     /// The most that one walk has gathered.
     fn largest(&self) -> usize {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.parts();
         let gathered = parts.iter().filter_map(Weak::upgrade).map(|part| part.load(Ordering::Relaxed));
         gathered.max().unwrap_or(0)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Vec<Weak<AtomicUsize>>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,12 @@
 //! it holds rows: most accounts have nothing of most kinds.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use ::duckdb::Connection;
 use catalog::{Column, Table};
 
+use super::instance::held;
 use super::read;
 use super::sql;
 use super::worker::Job;
@@ -50,13 +51,13 @@ impl Undescribed {
         let (now, later): (Vec<_>, Vec<_>) =
             missing.partition(|missing| filled.iter().any(|filled| filled.name == missing.table.name));
         let later = later.into_iter().map(|missing| (missing.table.name, missing));
-        self.all().entry(schema.clone()).or_default().extend(later);
+        held(&self.0).entry(schema.clone()).or_default().extend(later);
         Ok(now.iter().map(|missing| missing.statements(schema)).collect())
     }
 
     /// Which of them a batch brings rows to.
     pub(super) fn named(&self, batch: &Batch) -> Vec<&'static str> {
-        let all = self.all();
+        let all = held(&self.0);
         let Some(undescribed) = all.get(&batch.schema) else { return Vec::new() };
         let brought = batch.writes.iter().filter(|write| write.rows() > 0).map(|write| write.table.name);
         brought.filter(|table| undescribed.contains_key(table)).collect()
@@ -64,14 +65,10 @@ impl Undescribed {
 
     /// What describes those that hold rows from now on.
     pub(super) fn take(&self, schema: &SchemaName, tables: &[&'static str]) -> Vec<String> {
-        let mut all = self.all();
+        let mut all = held(&self.0);
         let Some(undescribed) = all.get_mut(schema) else { return Vec::new() };
         let taken = tables.iter().filter_map(|table| undescribed.remove(table));
         taken.map(|missing| missing.statements(schema)).collect()
-    }
-
-    fn all(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

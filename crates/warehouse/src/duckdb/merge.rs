@@ -11,7 +11,7 @@ use catalog::Table;
 
 use super::apply::{Store, by_table, doing};
 use super::newest::{Key, Newest, lists, named};
-use super::read::MANY;
+use super::read::kept;
 use super::sql;
 use crate::rows::{self, AS_OF, PARENT};
 use crate::{WarehouseError, Write};
@@ -62,16 +62,9 @@ impl Store<'_> {
             named = named(table),
             key = sql::key(table),
         );
-        let mut statement = self.connection.prepare_cached(&held)?;
-        let held: Held = statement
-            .query_map(params_from_iter(lists(table, rows.keys())), |row| {
-                Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
-            })?
-            .collect::<::duckdb::Result<_>>()?;
-        if held.len() > MANY {
-            statement.discard();
-        }
-        Ok(held)
+        kept(self.connection, &held, params_from_iter(lists(table, rows.keys())), |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+        })
     }
 
     fn delete(&self, table: &Table, keys: Vec<Key<'_>>) -> ::duckdb::Result<()> {

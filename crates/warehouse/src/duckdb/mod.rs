@@ -23,13 +23,13 @@ mod tests;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ::duckdb::Connection;
 use catalog::Table;
 
 use self::describe::{Undescribed, describing};
-use self::instance::{Instance, Seat};
+use self::instance::{Instance, Seat, held};
 pub use self::open::Options;
 pub use self::reader::{ArrowTable, Reader};
 use self::waiting::Waiting;
@@ -117,10 +117,6 @@ impl DuckDb {
         Ok(Reader::new(worker, &self.instance))
     }
 
-    fn prepared(&self) -> MutexGuard<'_, HashSet<(SchemaName, &'static str)>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Has said in the warehouse what tables are, when there is time.
     fn describe(&self, descriptions: Vec<String>) {
         self.writer.when_idle(descriptions.into_iter().map(describing).collect());
@@ -138,7 +134,7 @@ impl Warehouse for DuckDb {
     async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
         let named: Vec<_> = tables.iter().map(|table| (schema.clone(), table.name)).collect();
         // A schema without tables is made each time.
-        if !named.is_empty() && named.iter().all(|named| self.prepared().contains(named)) {
+        if !named.is_empty() && named.iter().all(|named| held(&self.prepared).contains(named)) {
             return Ok(());
         }
         let (schema, undescribed) = (schema.clone(), Arc::clone(&self.undescribed));
@@ -148,7 +144,7 @@ impl Warehouse for DuckDb {
         };
         let descriptions = self.write(prepare).await?;
         self.describe(descriptions);
-        self.prepared().extend(named);
+        held(&self.prepared).extend(named);
         Ok(())
     }
 

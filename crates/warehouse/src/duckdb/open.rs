@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ::duckdb::{Config, Connection};
 
+use super::instance::held;
 use super::sql::literal;
 use crate::WarehouseError;
 
@@ -51,13 +52,13 @@ impl Only {
             (Some(folder), Some(name)) => folder.canonicalize().map_err(other)?.join(name),
             (None, _) | (_, None) => absolute,
         };
-        if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(whole.clone()) {
+        if !held(&OPEN).insert(whole.clone()) {
             return Err(in_use(path, "this process has it open"));
         }
         match lock(&beside(&whole, ".lock")) {
             Ok(lock) => Ok(Self { path: whole, _lock: lock }),
             Err(error) => {
-                OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&whole);
+                held(&OPEN).remove(&whole);
                 match error {
                     TryLockError::WouldBlock => Err(in_use(path, "another Tallyhouse has it open")),
                     TryLockError::Error(source) => Err(other(source)),
@@ -87,7 +88,7 @@ impl Only {
 
 impl Drop for Only {
     fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
+        held(&OPEN).remove(&self.path);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the engine asks about rows and checkpoints.
 
-use ::duckdb::{Connection, Params, Statement, params};
+use ::duckdb::{Connection, Params, Row, Statement, params};
 use catalog::Table;
 
 use super::sql;
@@ -8,7 +8,7 @@ use crate::rows::{AS_OF, DELETED, ID};
 use crate::{Age, Belonging, Ids, SchemaName, WarehouseError};
 
 /// A statement that found more than these is not kept: what it found would be.
-pub(super) const MANY: usize = 1_000;
+const MANY: usize = 1_000;
 
 /// A list of texts as one parameter: bound as a JSON array.
 pub(super) const LISTED: &str = "SELECT unnest(?::JSON::VARCHAR[]) AS id";
@@ -51,15 +51,7 @@ pub(super) fn stale(
             (SELECT 1 FROM {} AS t WHERE t.id = l.id AND t.{AS_OF} >= make_timestamp(?::BIGINT)) ORDER BY 1",
         sql::name(schema, table)
     );
-    connection
-        .prepare_cached(&text)
-        .and_then(|mut statement| {
-            let stale = texts(&mut statement, params![json_list(ids), since_micros])?;
-            if stale.len() > MANY {
-                statement.discard();
-            }
-            Ok(stale)
-        })
+    kept(connection, &text, params![json_list(ids), since_micros], |row| row.get(0))
         .map_err(|source| WarehouseError::failed(format!("look up ids in {}", table.name), source))
 }
 
@@ -135,6 +127,21 @@ pub(super) fn count(
     connection
         .query_row(&text, [], |row| row.get(0))
         .map_err(|source| WarehouseError::failed(format!("count {}", table.name), source))
+}
+
+/// What a statement finds that is kept for the next time.
+pub(super) fn kept<T, All: FromIterator<T>>(
+    connection: &Connection,
+    text: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> ::duckdb::Result<T>,
+) -> ::duckdb::Result<All> {
+    let mut statement = connection.prepare_cached(text)?;
+    let found: Vec<T> = statement.query_map(params, read)?.collect::<::duckdb::Result<_>>()?;
+    if found.len() > MANY {
+        statement.discard();
+    }
+    Ok(found.into_iter().collect())
 }
 
 fn texts(statement: &mut Statement<'_>, params: impl Params) -> ::duckdb::Result<Vec<String>> {

@@ -8,7 +8,7 @@ use catalog::Table;
 
 use super::apply::{Store, doing};
 use super::newest::Newest;
-use super::read::{LISTED, json_list};
+use super::read::{LISTED, json_list, kept};
 use super::sql;
 use crate::rows::{self, AS_OF, ID, PARENT};
 use crate::{Change, WarehouseError, Write};
@@ -65,8 +65,7 @@ impl Store<'_> {
             "SELECT {column}, epoch_us(max({AS_OF})) FROM {} WHERE {column} IN ({LISTED}) GROUP BY ALL",
             sql::name(self.schema, table)
         );
-        let mut ages = self.connection.prepare_cached(&ages)?;
-        ages.query_map([json_list(of)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        kept(self.connection, &ages, [json_list(of)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 }
 

@@ -2,13 +2,13 @@
 //! statements and to commit it costs more than what they do.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ::duckdb::Connection;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::apply::apply;
+use super::instance::held;
 use crate::{Applied, Batch, WarehouseError};
 
 /// Rows that one transaction takes beside its first batch's.
@@ -18,13 +18,9 @@ type Stored = Result<Applied, WarehouseError>;
 
 /// In the order in which they came.
 #[derive(Default)]
-pub(super) struct Waiting {
-    queue: Mutex<VecDeque<Asked>>,
-    asked: AtomicU64,
-}
+pub(super) struct Waiting(Mutex<VecDeque<Asked>>);
 
 struct Asked {
-    number: u64,
     batch: Batch,
     answer: oneshot::Sender<Stored>,
 }
@@ -32,22 +28,22 @@ struct Asked {
 /// A place among those that wait. Dropped, it is given up: what was not stored by then never is.
 pub(super) struct Place {
     waiting: Arc<Waiting>,
-    number: u64,
     stored: oneshot::Receiver<Stored>,
 }
 
 impl Waiting {
     /// A place behind all others.
     pub(super) fn add(self: &Arc<Self>, batch: Batch) -> Place {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
         let (answer, stored) = oneshot::channel();
-        self.queue().push_back(Asked { number, batch, answer });
-        Place { waiting: Arc::clone(self), number, stored }
+        held(&self.0).push_back(Asked { batch, answer });
+        Place { waiting: Arc::clone(self), stored }
     }
 
     /// The first, and those after it that go with it.
     fn next(&self) -> Vec<Asked> {
-        let mut queue = self.queue();
+        let mut queue = held(&self.0);
+        // Nobody has the place of those any more.
+        queue.retain(|asked| !asked.answer.is_closed());
         let mut next: Vec<Asked> = queue.pop_front().into_iter().collect();
         let mut rows = 0;
         while let Some(asked) = queue.front() {
@@ -58,10 +54,6 @@ impl Waiting {
             next.extend(queue.pop_front());
         }
         next
-    }
-
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Asked>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,12 +67,6 @@ impl Place {
                 Err(TryRecvError::Empty) => store(connection, self.waiting.next()),
             }
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.waiting.queue().retain(|asked| asked.number != self.number);
     }
 }
 

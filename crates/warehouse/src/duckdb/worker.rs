@@ -1,14 +1,14 @@
 //! A thread that does one job after the other, on a connection of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use ::duckdb::Connection;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::oneshot;
 
-use super::instance::Seat;
+use super::instance::{Seat, held};
 
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -93,7 +93,7 @@ impl Worker {
                 return None;
             }
             let answer = job(connection);
-            *phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Over;
+            *held(&phase) = Phase::Over;
             Some(answer)
         })
         .await
@@ -130,7 +130,7 @@ struct Interrupting {
 
 impl Drop for Interrupting {
     fn drop(&mut self) {
-        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phase = held(&self.phase);
         if *phase == Phase::Running {
             self.seat.interrupt();
         }
@@ -139,7 +139,7 @@ impl Drop for Interrupting {
 }
 
 fn begin(phase: &Mutex<Phase>) -> bool {
-    let mut phase = phase.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut phase = held(phase);
     let waited_for = *phase == Phase::Waiting;
     if waited_for {
         *phase = Phase::Running;
