@@ -6,8 +6,7 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Why a warehouse did not do as asked. What was asked did not happen, not even in part.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
-    /// The writer is gone, or the file could not be opened again, which the log says. The caller must assume nothing and open the
-    /// warehouse again.
+    /// The writer is gone, which the log says. The caller must assume nothing and open the warehouse again.
     #[error("the warehouse has stopped")]
     Stopped,
     /// Another process has the file open.
@@ -28,7 +27,7 @@ pub enum WarehouseError {
         #[source]
         source: Source,
     },
-    /// The file cannot be opened.
+    /// The file cannot be opened; or not again, which each further call tries.
     #[error("could not open the warehouse at {}", .path.display())]
     Open {
         /// The file.

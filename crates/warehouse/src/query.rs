@@ -65,6 +65,13 @@ pub enum QueryError {
     /// The reader is gone.
     #[error("the warehouse has stopped")]
     Stopped,
+    /// The file could not be opened again; each question tries once more.
+    #[error("the warehouse file could not be opened again")]
+    Closed {
+        /// What the warehouse said.
+        #[source]
+        source: Source,
+    },
     /// More than one statement, or none.
     #[error("a query is exactly one statement")]
     NotOneStatement,

@@ -66,6 +66,10 @@ impl WarehouseNumbers {
             ReportError::Ask { source: QueryError::Stopped, .. } => {
                 "The warehouse has stopped. Restart Tallyhouse; the log says why it did.".to_owned()
             }
+            ReportError::Ask { source: QueryError::Closed { .. }, .. } => {
+                "The warehouse file could not be opened again; each look at this page tries once more. The log says why."
+                    .to_owned()
+            }
             ReportError::Ask { .. } => match self.absent(schema, tables).await {
                 Some(table) => {
                     let there = format!("The table {table} is not in the warehouse: an update makes it.");

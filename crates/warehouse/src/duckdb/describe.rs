@@ -110,11 +110,15 @@ fn said(connection: &Connection, schema: &SchemaName) -> ::duckdb::Result<Said> 
 /// Says what a table is, with these statements.
 pub(super) fn describing(statements: String) -> Job {
     Box::new(move |connection| {
-        let transaction = format!("BEGIN; {statements} COMMIT;");
-        if let Err(error) = connection.execute_batch(&transaction) {
+        if let Err(error) = connection.and_then(|connection| describe(connection, &statements)) {
             tracing::warn!(error = %error, "could not say in the warehouse what a table is");
-            // After an error it waits for its end.
-            let _none = connection.execute_batch("ROLLBACK");
         }
+    })
+}
+
+fn describe(connection: &Connection, statements: &str) -> ::duckdb::Result<()> {
+    connection.execute_batch(&format!("BEGIN; {statements} COMMIT;")).inspect_err(|_| {
+        // After an error it waits for its end.
+        let _none = connection.execute_batch("ROLLBACK");
     })
 }

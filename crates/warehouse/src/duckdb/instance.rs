@@ -10,6 +10,8 @@ use std::time::Duration;
 use ::duckdb::{Connection, InterruptHandle};
 
 use super::open::{self, Only, Opened, Options};
+use super::worker::Undone;
+use crate::WarehouseError;
 
 /// How often the file is tried before it is given up, and what is waited in between.
 const TRIES: u32 = 50;
@@ -55,7 +57,7 @@ impl Instance {
         seats.retain(|seat| seat.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));
         drop(seats);
-        drop(seat.connected()?);
+        seat.work(|connection| connection.map(drop))?;
         Ok(seat)
     }
 
@@ -78,6 +80,14 @@ impl Instance {
             }
             tries += 1;
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Why a job was not done.
+    pub(super) fn refused(&self, undone: Undone) -> WarehouseError {
+        match undone {
+            Undone::Gone => WarehouseError::Stopped,
+            Undone::Closed(source) => open::refused(self.only.path(), source),
         }
     }
 
@@ -104,15 +114,9 @@ impl Instance {
 }
 
 impl Seat {
-    /// Works on the file; none when it cannot be, which is logged.
-    pub(super) fn work<T>(&self, work: impl FnOnce(&Connection) -> T) -> Option<T> {
-        match self.connected() {
-            Ok(connection) => connection.as_ref().map(work),
-            Err(error) => {
-                tracing::error!(error = %error, "could not connect to the warehouse file");
-                None
-            }
-        }
+    /// Works on the file, with a new connection if need be; or hears why there is none.
+    pub(super) fn work<T>(&self, work: impl FnOnce(::duckdb::Result<&Connection>) -> T) -> T {
+        work(self.connected(&mut held(&self.connection)))
     }
 
     /// Gives up its connection, for good.
@@ -125,18 +129,20 @@ impl Seat {
         held(&self.interrupt).iter().for_each(|interrupt| interrupt.interrupt());
     }
 
-    /// Its connection, a new one if need be.
-    fn connected(&self) -> ::duckdb::Result<MutexGuard<'_, Option<Connection>>> {
-        let mut connection = held(&self.connection);
-        if connection.is_none() {
-            let new = self.instance.connect()?;
-            open::enter(&new)?;
-            new.execute_batch(&self.beginning)?;
-            new.set_prepared_statement_cache_capacity(STATEMENTS);
-            *held(&self.interrupt) = Some(new.interrupt_handle());
-            *connection = Some(new);
+    fn connected<'c>(&self, own: &'c mut Option<Connection>) -> ::duckdb::Result<&'c Connection> {
+        match own {
+            Some(connection) => Ok(connection),
+            none => Ok(none.insert(self.connect()?)),
         }
-        Ok(connection)
+    }
+
+    fn connect(&self) -> ::duckdb::Result<Connection> {
+        let new = self.instance.connect()?;
+        open::enter(&new)?;
+        new.execute_batch(&self.beginning)?;
+        new.set_prepared_statement_cache_capacity(STATEMENTS);
+        *held(&self.interrupt) = Some(new.interrupt_handle());
+        Ok(new)
     }
 }
 

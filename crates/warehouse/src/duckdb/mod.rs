@@ -76,13 +76,11 @@ impl DuckDb {
                 since.store(0, Ordering::Relaxed);
             }
         };
-        let whole = |connection: &Connection| {
-            if let Err(error) = connection.execute_batch("CHECKPOINT") {
+        let last = |seat: &Seat| {
+            let whole = seat.work(|connection| connection?.execute_batch("CHECKPOINT"));
+            if let Err(error) = whole {
                 tracing::warn!(error = %error, "could not write the log into the warehouse file");
             }
-        };
-        let last = move |seat: &Seat| {
-            let _closed = seat.work(whole);
         };
         let writer = Worker::spawn("warehouse-writer", seat, between, last)
             .map_err(|source| WarehouseError::Open { path: path.to_owned(), source: source.into() })?;
@@ -126,7 +124,7 @@ impl DuckDb {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, WarehouseError> + Send + 'static,
     ) -> Result<T, WarehouseError> {
-        self.writer.run(job).await.ok_or(WarehouseError::Stopped)?
+        self.writer.run(job).await.map_err(|undone| self.instance.refused(undone))?
     }
 }
 

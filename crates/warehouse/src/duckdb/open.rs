@@ -81,6 +81,10 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 }
 
 impl Only {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn is_there(&self) -> bool {
         self.path.exists()
     }

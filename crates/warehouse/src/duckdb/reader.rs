@@ -11,7 +11,7 @@ use arrow_schema::SchemaRef;
 use super::arrow_value::{Bound, type_name, values};
 use super::instance::Instance;
 use super::sql::literal;
-use super::worker::Worker;
+use super::worker::{Undone, Worker};
 use crate::{ColumnMeta, QueryError, QueryTable, Value};
 
 /// Rows that [`Reader::query`] gives unless told otherwise.
@@ -81,7 +81,7 @@ impl Reader {
             select(connection, &sql)?;
             read_only(connection, |connection| fetch(connection, &sql, params, limit)).map_err(failed)
         };
-        self.worker.run_while_awaited(job).await.ok_or(QueryError::Stopped)?
+        self.worker.run_while_awaited(job).await.map_err(undone)?
     }
 
     /// Writes all rows of the query to a Parquet file, replacing what is there; constant memory.
@@ -101,7 +101,7 @@ impl Reader {
             let _ = std::fs::remove_file(&part);
             done.map(|_| ())
         };
-        self.worker.run_while_awaited(job).await.ok_or(QueryError::Stopped)?
+        self.worker.run_while_awaited(job).await.map_err(undone)?
     }
 }
 
@@ -188,6 +188,13 @@ fn shown(batch: &RecordBatch) -> Result<Vec<Vec<Value>>, QueryError> {
         }
     }
     Ok(rows)
+}
+
+fn undone(undone: Undone) -> QueryError {
+    match undone {
+        Undone::Gone => QueryError::Stopped,
+        Undone::Closed(source) => QueryError::Closed { source: source.into() },
+    }
 }
 
 fn failed(source: ::duckdb::Error) -> QueryError {

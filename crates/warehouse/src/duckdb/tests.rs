@@ -216,11 +216,14 @@ async fn a_file_that_another_tallyhouse_opens_again_just_now_is_in_use() {
 async fn a_file_that_is_gone_is_not_made_anew() {
     let mut file = File::renewing();
     prepared(&mut file).await;
+    let reader = file.open().reader_for(&name()).unwrap();
     std::fs::rename(file.path(), file.path().with_extension("away")).unwrap();
     let row = Change::Merge(some_customers(&[("cus_1", 1, 1)]));
     file.open().apply(batch(vec![(customers(), row)])).await.unwrap();
     let next = file.open().count(&name(), customers()).await.unwrap_err();
-    assert!(matches!(next, WarehouseError::Stopped), "{next}");
+    assert!(matches!(next, WarehouseError::Open { .. }), "{next}");
+    let asked = reader.query("SELECT count(*) FROM customers", vec![]).await.unwrap_err();
+    assert!(matches!(asked, QueryError::Closed { .. }), "{asked}");
     assert!(!file.path().exists());
     std::fs::rename(file.path().with_extension("away"), file.path()).unwrap();
     assert_eq!(file.open().count(&name(), customers()).await.unwrap(), 1, "and goes on when it is back");

@@ -10,7 +10,17 @@ use tokio::sync::oneshot;
 
 use super::instance::{Seat, held};
 
-pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// Done on the file, or told why it cannot be.
+pub(super) type Job = Box<dyn FnOnce(::duckdb::Result<&Connection>) + Send>;
+
+/// Why a job was not done.
+#[derive(Debug)]
+pub(super) enum Undone {
+    /// The thread is gone.
+    Gone,
+    /// The file could not be opened again.
+    Closed(::duckdb::Error),
+}
 
 enum Task {
     /// Somebody waits for it.
@@ -50,8 +60,7 @@ impl Worker {
             let mut parts = VecDeque::new();
             while let Some(task) = next(&mut queue, &mut parts) {
                 match task {
-                    // Where nothing can be done, whoever waits hears nothing.
-                    Task::Job(job) => drop(own.work(job)),
+                    Task::Job(job) => own.work(job),
                     Task::Parts(more) => parts.extend(more),
                 }
                 between();
@@ -61,15 +70,16 @@ impl Worker {
         Ok(Self { tasks: Some(tasks), thread: Some(thread), seat })
     }
 
-    /// Has the job done, to its end even when nobody waits any more. None if the thread is gone, or the file not open.
+    /// Has the job done, to its end even when nobody waits any more.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, Undone> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(reply.send(job(connection))));
-        self.tasks.as_ref()?.send(Task::Job(job)).ok()?;
-        answer.await.ok()
+        let job: Job = Box::new(move |connection| drop(reply.send(connection.map(job))));
+        let tasks = self.tasks.as_ref().ok_or(Undone::Gone)?;
+        tasks.send(Task::Job(job)).map_err(|_| Undone::Gone)?;
+        answer.await.map_err(|_| Undone::Gone)?.map_err(Undone::Closed)
     }
 
     /// Has parts done while no job waits; those that are left when the handle is dropped never are.
@@ -85,19 +95,18 @@ impl Worker {
     pub(super) async fn run_while_awaited<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, Undone> {
         let phase = Arc::new(Mutex::new(Phase::Waiting));
         let _guard = Interrupting { phase: Arc::clone(&phase), seat: Arc::clone(&self.seat) };
-        self.run(move |connection| {
+        let job = move |connection: &Connection| {
             if !begin(&phase) {
                 return None;
             }
             let answer = job(connection);
             *held(&phase) = Phase::Over;
             Some(answer)
-        })
-        .await
-        .flatten()
+        };
+        self.run(job).await?.ok_or(Undone::Gone)
     }
 }
 
