@@ -19,8 +19,9 @@ use crate::{
     fetch::Fetch,
     follow::{Debts, Following},
     room::Room,
-    rounds::{Ended, Rounds, Time},
+    rounds::{Ended, Rounds},
     state::Stored,
+    time::Time,
 };
 
 /// How wide a cycle works.

@@ -1,10 +1,7 @@
 //! One round under way: parents are asked side by side for what belongs to them, and what came is stored in the order in
 //! which they were asked.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -15,10 +12,11 @@ use crate::{
     change::Changes,
     cycle::Cycle,
     error::unless_stopped,
-    round::{Around, Round, owes_too_much},
-    rounds::Time,
+    line::{Known, Line},
+    round::{Around, Round},
     set::Set,
     state::{round_checkpoint, table_checkpoint},
+    time::Time,
 };
 
 /// Parents whose sets are stored together, at most.
@@ -46,29 +44,11 @@ pub(crate) struct Done {
     pub(crate) trouble: Option<SyncError>,
 }
 
-/// Parents to ask next: those that are owed first.
-struct Line {
-    owed: VecDeque<String>,
-    next: VecDeque<String>,
-    /// Those up to this one were looked up.
-    looked_up: String,
-    /// Parents asked in this round, also before it was broken off.
-    asked: u64,
-    /// There are no more to look up.
-    at_end: bool,
-}
-
 /// What one parent's list brought.
 struct Asked {
     set: Set,
     /// It was its turn in the order of ids: the round has come so far with it.
     in_order: bool,
-}
-
-/// What is known of answers that came but may not be stored yet.
-struct Known {
-    owed: BTreeSet<String>,
-    answered: bool,
 }
 
 impl<W: Warehouse> FanOut<'_, W> {
@@ -98,7 +78,7 @@ impl<W: Warehouse> FanOut<'_, W> {
     async fn ask_all(&self, round: &mut Round, done: &mut Done) -> Result<bool, SyncError> {
         let most = self.cycle.engine.options.parents;
         let mut line = Line::of(round);
-        let mut known = Known { owed: round.owed.clone(), answered: round.answered };
+        let mut known = Known::of(round);
         let mut backlog = self.changes.fetch.stripe.backlog(self.around.list.path);
         let all = self.all_parents(round).await?;
         let mut asking = FuturesOrdered::new();
@@ -119,7 +99,7 @@ impl<W: Warehouse> FanOut<'_, W> {
                 asking.push_back(self.ask(parent, in_order));
                 came_further |= in_order;
             }
-            if !is_broken_off && line.is_short() && looking.is_empty() {
+            if !is_broken_off && line.is_short(TOGETHER) && looking.is_empty() {
                 looking.push(self.parents(round.since_micros(), line.looked_up.clone(), most));
             }
             if storing.is_empty() && !came.is_empty() && (is_full(&came) || due || asking.is_empty()) {
@@ -250,79 +230,7 @@ impl<W: Warehouse> FanOut<'_, W> {
     }
 }
 
-impl Line {
-    fn of(round: &Round) -> Self {
-        let owed = round.owed.iter().cloned().collect();
-        let looked_up = round.after.clone();
-        Self { owed, next: VecDeque::new(), looked_up, asked: round.asked, at_end: false }
-    }
-
-    /// About how many are still to ask, of `all` if that is known.
-    fn len(&self, all: u64) -> u32 {
-        let looked_up = u64::try_from(self.owed.len() + self.next.len()).unwrap_or(u64::MAX);
-        let left = if self.at_end { 0 } else { all.saturating_sub(self.asked) };
-        u32::try_from(left.max(looked_up)).unwrap_or(u32::MAX)
-    }
-
-    /// The next parent, and whether it is its turn in the order of ids; none as long as too many owe an answer.
-    fn next(&mut self, known: &Known) -> Option<(String, bool)> {
-        if let Some(owed) = self.owed.pop_front() {
-            return Some((owed, false));
-        }
-        if owes_too_much(&known.owed) {
-            return None; // Some that are asked just now may yet answer.
-        }
-        let parent = self.next.pop_front()?;
-        self.asked += 1;
-        Some((parent, true))
-    }
-
-    /// Whether more are to be looked up.
-    fn is_short(&self) -> bool {
-        !self.at_end && self.next.len() < TOGETHER
-    }
-
-    fn extend(&mut self, found: Vec<String>, most: usize) {
-        self.at_end |= found.len() < most;
-        found.last().into_iter().for_each(|last| last.clone_into(&mut self.looked_up));
-        self.next.extend(found);
-    }
-
-    /// Whether it is known that there are no more.
-    fn is_over(&self) -> bool {
-        self.owed.is_empty() && self.next.is_empty() && self.at_end
-    }
-}
-
-impl Known {
-    fn heard(&mut self, set: &Set) {
-        if set.is_answered() {
-            self.owed.remove(set.parent());
-            self.answered = true;
-        } else {
-            self.owed.insert(set.parent().to_owned());
-        }
-    }
-}
-
 /// Whether what came makes a transaction.
 fn is_full(came: &[Asked]) -> bool {
     came.len() >= TOGETHER || came.iter().map(|asked| asked.set.rows()).sum::<usize>() >= ROWS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_round_that_owes_too_much_goes_on_when_some_answer_after_all() {
-        let ids = |count: usize| (0..count).map(|number| format!("cus_{number}"));
-        let mut known = Known { owed: ids(60).collect(), answered: true };
-        let next = VecDeque::from(["cus_next".to_owned()]);
-        let mut line = Line { owed: VecDeque::new(), next, looked_up: String::new(), asked: 0, at_end: true };
-        assert_eq!(line.next(&known), None);
-        assert!(!line.is_over(), "nobody asked the last one");
-        known.owed = ids(45).collect();
-        assert_eq!(line.next(&known), Some(("cus_next".to_owned(), true)));
-    }
 }

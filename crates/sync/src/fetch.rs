@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use catalog::{DecodeError, Decoder, Incomplete, List, One, Page, Paging, Resource};
+use catalog::{DecodeError, Decoder, List, One, Page, Paging, Resource};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt};
 use stripe_api::{Answer, Stripe};
@@ -259,40 +259,6 @@ impl Fetch {
                 Err(source) => return Err(self::decode(&request.path, source)),
             }
         }
-    }
-
-    /// Fetches what nested lists left out (trap 12).
-    async fn complete(
-        &self,
-        resource: &'static Resource,
-        incomplete: Vec<Incomplete>,
-        decoder: &mut Decoder,
-    ) -> Result<(), SyncError> {
-        for mut rest in incomplete {
-            while self.child_page(resource, &mut rest, decoder).await? {}
-        }
-        Ok(())
-    }
-
-    /// One more page of a nested list; whether there is more after it.
-    async fn child_page(
-        &self,
-        resource: &'static Resource,
-        rest: &mut Incomplete,
-        decoder: &mut Decoder,
-    ) -> Result<bool, SyncError> {
-        let Some(child) = resource.children.get(rest.child) else { return Ok(false) };
-        let request = asking::page_of(child.list, &rest.parent, Some(&rest.after), None);
-        let decoded =
-            |answer: &Answer| decoder.child_page(rest, &answer.body, answer.sent_at.timestamp_micros());
-        let (page, _) = self.decoded(&request, decoded).await?;
-        let last = page.keys.last().filter(|last| last.id != rest.after);
-        let Some(last) = last else {
-            return if page.has_more { Err(SyncError::Stuck { path: request.path }) } else { Ok(false) };
-        };
-        rest.after.clone_from(&last.id);
-        rest.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
-        Ok(page.has_more)
     }
 
     async fn ask(&self, Request { path, query }: &Request) -> Result<Answer, SyncError> {

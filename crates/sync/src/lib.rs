@@ -20,6 +20,8 @@ mod fetch;
 mod follow;
 mod gathered;
 mod left;
+mod line;
+mod nested;
 mod progress;
 mod pushed;
 mod reread;
@@ -30,6 +32,8 @@ mod seal;
 mod set;
 mod slice;
 mod state;
+mod time;
+mod told;
 mod walked;
 
 pub use engine::{Engine, Options, Report, TableReport};

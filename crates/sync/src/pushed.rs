@@ -19,9 +19,10 @@ use crate::{
     Engine, SyncError, TableState,
     again::ReadAgain,
     change::Changes,
-    event::{self, Subject},
+    event::Subject,
     fetch::Fetch,
     gathered,
+    told::{Told, rounds},
 };
 
 /// How long one object may take: others wait behind it, and it is asked for again later.
@@ -106,38 +107,11 @@ impl<W: Warehouse> Engine<W> {
         let mut passing = Passing { changes, states: &states, done: Pass::default() };
         // What is read from now on shows at least what these events tell of: they had come before.
         let now_micros = self.stripe.now().timestamp_micros();
-        for (since_micros, events) in rounds(events, now_micros, &mut passing.done) {
+        for (since_micros, events) in rounds(events, now_micros, &mut passing.done.events) {
             passing.round(since_micros, events).await?;
         }
         Ok(passing.done)
     }
-}
-
-/// An event that is understood.
-struct Told {
-    id: String,
-    body: Vec<u8>,
-    subjects: Vec<Subject>,
-    /// It is one of API v1, and so has a place in the table of events.
-    is_v1: bool,
-}
-
-/// Events by when they were first looked at, the earliest first. What cannot be understood is told at once.
-fn rounds(events: Vec<PushedEvent>, now_micros: i64, done: &mut Pass) -> BTreeMap<i64, Vec<Told>> {
-    let mut rounds: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
-    for PushedEvent { id, body, looked_at_micros } in events {
-        match event::pushed(&body) {
-            Ok((hint, is_v1)) => {
-                let told = Told { id, body, subjects: hint.subjects, is_v1 };
-                rounds.entry(looked_at_micros.unwrap_or(now_micros)).or_default().push(told);
-            }
-            Err(error) => {
-                let why = format!("this is not what events look like: {error}");
-                done.events.insert(id, Pushed::Odd { why });
-            }
-        }
-    }
-    rounds
 }
 
 /// What is to be done about one thing that an event names.

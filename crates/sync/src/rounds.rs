@@ -7,7 +7,7 @@
 //! Stripe's limits are for each endpoint, and the walks leave most of the account's unused. It goes on while changes are
 //! followed; one over what changed goes when they are.
 
-use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, pin::pin};
 
 use catalog::{Resource, Table};
 use futures::{
@@ -15,7 +15,7 @@ use futures::{
     future::try_join,
     stream::{FuturesUnordered, Stream, StreamExt},
 };
-use tokio::{sync::Semaphore, task::yield_now, time::Instant};
+use tokio::{sync::Semaphore, task::yield_now};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
@@ -25,30 +25,9 @@ use crate::{
     fan_out::{Done, FanOut},
     round::{Around, Beginning, Round, all},
     state::table_checkpoint,
+    time::Time,
     walked::{Parents, Walked},
 };
-
-/// How long rounds may go on when nothing else does.
-pub(crate) struct Time {
-    most: Duration,
-    until: OnceLock<Instant>,
-}
-
-impl Time {
-    pub(crate) fn new(most: Duration) -> Self {
-        Self { most, until: OnceLock::new() }
-    }
-
-    /// Lists are walked and changes followed: they wait for the rounds from now on.
-    fn begin(&self) {
-        self.until.get_or_init(|| Instant::now() + self.most);
-    }
-
-    /// Whether changes of other tables are to be looked for again.
-    pub(crate) fn is_up(&self) -> bool {
-        self.until.get().is_some_and(|until| Instant::now() >= *until)
-    }
-}
 
 /// The rounds of one cycle.
 pub(crate) struct Rounds<'a, W> {
