@@ -45,6 +45,7 @@ schedules:
 lint: setup ui
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	@tools/check_traps.py
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items --quiet
 	@PATH="$$PATH:$(tools)/bin"; command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked --root $(tools) --target-dir $(tools)/build cargo-deny --version $(DENY)
 	PATH="$$PATH:$(tools)/bin" $(CARGO) deny --log-level error check licenses bans sources
