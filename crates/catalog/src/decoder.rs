@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
-    Child, Paging, Resource, Table, date_time,
-    object::{ListOf, Object, PageOf, text},
-    row::{Misfit, Place, Rows},
+    Child, DecodeError, Decoded, Incomplete, Key, Nested, One, Page, Paging, Reject, Resource, Table,
+    elements::{Element, Elements, id_of, is_deleted, list, nested, page, parsed, second},
+    extra::Misfit,
+    object::Object,
+    row::{Place, Rows},
 };
 
 /// Builds the rows of one resource and of its nested lists. What is decoded is kept until [`Decoder::finish`].
@@ -27,108 +27,6 @@ struct Building {
     child: &'static Child,
     rows: Rows,
     parents: Vec<String>,
-}
-
-/// A decoded list page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Every object of the page in its order, those passed over too.
-    pub keys: Vec<Key>,
-    /// Stripe says that the list goes on.
-    pub has_more: bool,
-    /// Where it goes on, as API v2 says it: path and query (trap 6).
-    pub next: Option<String>,
-    /// Nested lists that were cut.
-    pub incomplete: Vec<Incomplete>,
-}
-
-/// What a cursor needs to know of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// Its id.
-    pub id: String,
-    /// Its second, if it has one.
-    pub created: Option<i64>,
-}
-
-/// A nested list of which Stripe showed only the beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incomplete {
-    /// Which of the resource's children.
-    pub child: usize,
-    /// The parent's id.
-    pub parent: String,
-    /// The last child shown.
-    pub after: String,
-    /// The place of the next one.
-    pub position: i64,
-}
-
-/// What one retrieved object is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum One {
-    /// It became a row.
-    Row {
-        /// Nested lists that were cut.
-        incomplete: Vec<Incomplete>,
-    },
-    /// Stripe's stub of a deleted object: its id. No row was added.
-    Deleted(String),
-}
-
-/// Rows, ready for a warehouse.
-#[derive(Debug)]
-pub struct Decoded {
-    /// The resource's own.
-    pub rows: RecordBatch,
-    /// Those of its nested lists, in the order of the resource's children.
-    pub nested: Vec<Nested>,
-    /// What could not be decoded as it should.
-    pub rejects: Vec<Reject>,
-}
-
-/// What one nested list brought.
-#[derive(Debug)]
-pub struct Nested {
-    /// Which list.
-    pub child: &'static Child,
-    /// Its rows.
-    pub rows: RecordBatch,
-    /// The parents that showed the list, be it empty. One that did not show it says nothing about its children.
-    pub parents: Vec<String>,
-}
-
-/// Something that was not as the catalogue expects. Nothing is lost: a value is in its row's `_extra` too, an object
-/// without a row is in `raw`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// The table.
-    pub table: &'static str,
-    /// The object, if it has an id.
-    pub id: Option<String>,
-    /// Where in the object, as a JSON pointer.
-    pub pointer: String,
-    /// What was expected.
-    pub reason: String,
-    /// The JSON as it was sent.
-    pub raw: String,
-}
-
-/// An answer that is no list page, or no object.
-#[derive(Debug, thiserror::Error)]
-#[error("could not decode {what}")]
-pub struct DecodeError {
-    what: &'static str,
-    #[source]
-    source: serde_json::Error,
-}
-
-impl DecodeError {
-    /// The answer is no JSON, or ends too early: asking again may help.
-    #[must_use]
-    pub fn is_syntax(&self) -> bool {
-        self.source.is_syntax() || self.source.is_eof()
-    }
 }
 
 impl Decoder {
@@ -381,114 +279,4 @@ impl Building {
     fn finish(&mut self) -> Nested {
         Nested { child: self.child, rows: self.rows.finish(), parents: std::mem::take(&mut self.parents) }
     }
-}
-
-impl Reject {
-    /// A nested list that goes on without an id to go on from: the rest cannot be asked for.
-    fn endless(table: &'static str, id: &str, child: &Child, raw: &RawValue) -> Self {
-        Self {
-            table,
-            id: Some(id.to_owned()),
-            pointer: format!("/{}", child.property),
-            reason: "the nested list goes on, but shows no id to go on from".to_owned(),
-            raw: raw.get().to_owned(),
-        }
-    }
-
-    fn whole(table: &'static str, id: Option<String>, reason: &str, object: &Object<'_>) -> Self {
-        let raw = written(object.0.iter().map(|(name, raw)| (name.0.as_ref(), raw.get())));
-        Self { table, id, pointer: String::new(), reason: reason.to_owned(), raw }
-    }
-}
-
-/// What an answer says. Text is validated at once: as bytes every value of it would be by itself.
-fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
-    match std::str::from_utf8(body) {
-        Ok(text) => serde_json::from_str(text),
-        // It says where.
-        Err(_) => serde_json::from_slice(body),
-    }
-}
-
-/// An element of a list.
-enum Element<'a> {
-    Object(Object<'a>),
-    Other(&'a RawValue),
-}
-
-/// What a page of a list holds.
-struct Elements<'a> {
-    objects: Vec<Element<'a>>,
-    has_more: bool,
-    next: Option<String>,
-}
-
-/// A list's elements. The fast way takes all for objects; the other finds those that are none.
-fn list<'a>(body: &'a [u8], what: &'static str) -> Result<Elements<'a>, DecodeError> {
-    let wrong = |source| DecodeError { what, source };
-    let (objects, has_more) = match parsed::<ListOf<Object<'a>>>(body) {
-        Ok(list) => (list.data.into_iter().map(Element::Object).collect(), list.has_more),
-        Err(error) if error.is_data() => {
-            let list: ListOf<&'a RawValue> = parsed(body).map_err(wrong)?;
-            (list.data.into_iter().map(element).collect(), list.has_more)
-        }
-        Err(error) => return Err(wrong(error)),
-    };
-    Ok(Elements { objects, has_more, next: None })
-}
-
-/// The elements of a page as API v2 sends it (trap 6).
-fn page(body: &[u8]) -> Result<Elements<'_>, DecodeError> {
-    let page: PageOf<&RawValue> =
-        parsed(body).map_err(|source| DecodeError { what: "a list page", source })?;
-    let objects = page.data.into_iter().map(element).collect();
-    Ok(Elements { objects, has_more: page.next_page_url.is_some(), next: page.next_page_url })
-}
-
-fn element(raw: &RawValue) -> Element<'_> {
-    match serde_json::from_str(raw.get()) {
-        Ok(object) => Element::Object(object),
-        Err(_) => Element::Other(raw),
-    }
-}
-
-/// A list at `path` within a value: the value without the list's `data`, the list's elements and its `has_more`; none
-/// when there is no list.
-fn nested<'a>(raw: &'a RawValue, path: &str) -> Option<(String, Vec<Element<'a>>, bool)> {
-    let object: Object<'_> = serde_json::from_str(raw.get()).ok()?;
-    if !path.is_empty() {
-        let (property, inner) = path.split_once('.').unwrap_or((path, ""));
-        let (text, elements, has_more) = nested(object.get(property)?, inner)?;
-        let changed = object.0.iter().map(|(name, raw)| match name.0.as_ref() {
-            name if name == property => (name, text.as_str()),
-            name => (name, raw.get()),
-        });
-        return Some((written(changed), elements, has_more));
-    }
-    object.get("object").filter(|raw| raw.get() == "\"list\"")?;
-    let data: Vec<&RawValue> = serde_json::from_str(object.get("data")?.get()).ok()?;
-    let kept = object.0.iter().filter(|(name, _)| name.0 != "data");
-    let text = written(kept.map(|(name, raw)| (name.0.as_ref(), raw.get())));
-    let has_more = object.get("has_more").is_some_and(|raw| raw.get() == "true");
-    Some((text, data.into_iter().map(element).collect(), has_more))
-}
-
-/// Properties as the text of an object.
-fn written<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let properties = properties.map(|(name, raw)| format!("{}:{raw}", serde_json::Value::from(name)));
-    format!("{{{}}}", properties.collect::<Vec<_>>().join(","))
-}
-
-/// Seconds as v1 writes them, or a moment as v2 does.
-fn second(raw: &str) -> Option<i64> {
-    raw.parse().ok().or_else(|| Some(date_time::micros(&text(raw)?)?.div_euclid(1_000_000)))
-}
-
-fn id_of(object: &Object<'_>) -> Option<String> {
-    text(object.get("id")?.get()).filter(|id| !id.is_empty()).map(std::borrow::Cow::into_owned)
-}
-
-/// Stripe's stub of a deleted object: as a row it would blank what the object was (trap 11).
-fn is_deleted(object: &Object<'_>) -> bool {
-    object.get("deleted").is_some_and(|raw| raw.get() == "true")
 }

@@ -7,9 +7,13 @@
 //! `_extra` under its own name, and what was not there at all is named in `_absent`. So [`encode()`] gives back the
 //! object that Stripe sent.
 
+mod column;
 mod date_time;
+mod decoded;
 mod decoder;
+mod elements;
 mod encode;
+mod extra;
 mod generated;
 mod list;
 mod object;
@@ -17,7 +21,8 @@ mod resource;
 mod row;
 mod table;
 
-pub use decoder::{DecodeError, Decoded, Decoder, Incomplete, Key, Nested, One, Page, Reject, row};
+pub use decoded::{DecodeError, Decoded, Incomplete, Key, Nested, One, Page, Reject};
+pub use decoder::{Decoder, row};
 pub use encode::{EncodeError, encode, with_children};
 pub use list::{Api, List, Paging, Parent, Place, Shown, lists};
 pub use resource::{Child, Resource, by_object, resource, resource_with, resources, table, tables};

@@ -73,3 +73,11 @@ pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     }
     serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
 }
+
+/// Whether the text of a JSON value has no half of a surrogate pair by itself: no database takes that.
+pub(crate) fn is_unicode(raw: &str) -> bool {
+    let bytes = raw.as_bytes();
+    let half = |at: usize| matches!(bytes.get(at + 1..at + 3), Some(b"ud" | b"uD"));
+    let may_have_halves = memchr::memchr_iter(b'\\', bytes).any(half);
+    !may_have_halves || serde_json::from_str::<serde_json::Value>(raw).is_ok()
+}

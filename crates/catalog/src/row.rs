@@ -1,23 +1,21 @@
 //! Columns of one table under construction.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, RecordBatch,
-    builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder},
+    builder::{BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder},
 };
 use arrow_schema::ArrowError;
 use serde_json::value::RawValue;
 
 use crate::{
-    Kind, Table, date_time,
+    Table,
+    column::{Builder, FEW, Fit},
+    extra::{Extra, Misfit, name_list},
     object::{Object, text},
     table::{Layout, layout},
 };
-
-/// Rows that there is room for at first, and then twice as many each time: most decoders see one object, and many are
-/// alive at once.
-const FEW: usize = 8;
 
 /// From so many rows on the room that is left over is given back: rows wait until there are enough to store.
 const MANY: usize = 64;
@@ -27,15 +25,6 @@ const MANY: usize = 64;
 pub(crate) struct Place<'a> {
     pub(crate) parent: &'a str,
     pub(crate) position: i64,
-}
-
-/// A value that did not fit its column. It is kept in `_extra`, unless it is no valid Unicode.
-#[derive(Debug)]
-pub(crate) struct Misfit {
-    pub(crate) property: String,
-    pub(crate) raw: String,
-    /// Whether `_extra` has it.
-    pub(crate) is_kept: bool,
 }
 
 /// Columns of one table; every appended row lengthens all of them by one.
@@ -58,18 +47,6 @@ struct Columns {
     absent: StringBuilder,
     as_of: TimestampMicrosecondBuilder,
     deleted: BooleanBuilder,
-}
-
-#[derive(Debug)]
-enum Builder {
-    Text(StringBuilder),
-    Json(StringBuilder),
-    Reference(StringBuilder),
-    Boolean(BooleanBuilder),
-    Integer(Int64Builder),
-    Timestamp(TimestampMicrosecondBuilder),
-    DateTime(TimestampMicrosecondBuilder),
-    Float(Float64Builder),
 }
 
 impl Rows {
@@ -214,173 +191,4 @@ impl Columns {
         arrays.push(Arc::new(self.deleted.finish()));
         arrays
     }
-}
-
-/// How a value went into its column.
-enum Fit {
-    Whole,
-    /// The column has what it can; the original is kept aside, as expected.
-    KeptAside,
-    /// The column is null; the original is kept aside, and that is a surprise.
-    Misfit,
-}
-
-impl Builder {
-    fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::Id | Kind::Text | Kind::Decimal => Self::Text(StringBuilder::with_capacity(FEW, 8 * FEW)),
-            Kind::Reference(_) => Self::Reference(StringBuilder::with_capacity(FEW, 8 * FEW)),
-            Kind::Json => Self::Json(StringBuilder::with_capacity(FEW, 8 * FEW)),
-            Kind::Boolean => Self::Boolean(BooleanBuilder::with_capacity(FEW)),
-            Kind::Integer | Kind::Money => Self::Integer(Int64Builder::with_capacity(FEW)),
-            Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(FEW)),
-            Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::with_capacity(FEW)),
-            Kind::Float => Self::Float(Float64Builder::with_capacity(FEW)),
-        }
-    }
-
-    /// Adds one value, null when there is none or it does not fit.
-    fn append(&mut self, raw: Option<&str>) -> Fit {
-        let raw = raw.filter(|raw| *raw != "null");
-        match self {
-            Self::Text(builder) => append(raw, text, |value| builder.append_option(value)),
-            Self::Json(builder) => {
-                append(raw, |raw| is_unicode(raw).then_some(raw), |value| builder.append_option(value))
-            }
-            Self::Boolean(builder) => {
-                append(raw, |raw| raw.parse::<bool>().ok(), |value| builder.append_option(value))
-            }
-            Self::Integer(builder) => append(raw, whole_number, |value| builder.append_option(value)),
-            Self::Timestamp(builder) => append(
-                raw,
-                |raw| whole_number(raw)?.checked_mul(1_000_000),
-                |value| builder.append_option(value),
-            ),
-            Self::DateTime(builder) => append_date_time(builder, raw),
-            Self::Float(builder) => append_float(builder, raw),
-            Self::Reference(builder) => append_reference(builder, raw),
-        }
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Text(builder) | Self::Json(builder) | Self::Reference(builder) => {
-                Arc::new(builder.finish())
-            }
-            Self::Boolean(builder) => Arc::new(builder.finish()),
-            Self::Integer(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) | Self::DateTime(builder) => Arc::new(builder.finish()),
-            Self::Float(builder) => Arc::new(builder.finish()),
-        }
-    }
-}
-
-fn append<'a, T>(
-    raw: Option<&'a str>,
-    convert: impl Fn(&'a str) -> Option<T>,
-    mut put: impl FnMut(Option<T>),
-) -> Fit {
-    let value = raw.and_then(convert);
-    let fit = if raw.is_some() && value.is_none() { Fit::Misfit } else { Fit::Whole };
-    put(value);
-    fit
-}
-
-/// Whether the text of a JSON value has no half of a surrogate pair by itself: no database takes that.
-fn is_unicode(raw: &str) -> bool {
-    let bytes = raw.as_bytes();
-    let half = |at: usize| matches!(bytes.get(at + 1..at + 3), Some(b"ud" | b"uD"));
-    let may_have_halves = memchr::memchr_iter(b'\\', bytes).any(half);
-    !may_have_halves || serde_json::from_str::<serde_json::Value>(raw).is_ok()
-}
-
-/// An id, or the id of an object that was expanded in its place.
-fn append_reference(builder: &mut StringBuilder, raw: Option<&str>) -> Fit {
-    let Some(raw) = raw else {
-        builder.append_null();
-        return Fit::Whole;
-    };
-    if let Some(id) = text(raw) {
-        builder.append_value(id);
-        return Fit::Whole;
-    }
-    let object: Option<Object<'_>> = serde_json::from_str(raw).ok();
-    let id = object.and_then(|object| text(object.get("id")?.get()).map(Cow::into_owned));
-    let fit = if id.is_some() { Fit::KeptAside } else { Fit::Misfit };
-    builder.append_option(id);
-    fit
-}
-
-fn whole_number(raw: &str) -> Option<i64> {
-    // "-0" would come back as 0.
-    raw.parse().ok().filter(|_| raw != "-0")
-}
-
-/// A number. Where writing the float would not give the same JSON again, as with `25`, the original is kept aside too.
-fn append_float(builder: &mut Float64Builder, raw: Option<&str>) -> Fit {
-    let Some(raw) = raw else {
-        builder.append_null();
-        return Fit::Whole;
-    };
-    let value = raw.parse::<f64>().ok().filter(|value| value.is_finite());
-    builder.append_option(value);
-    let Some(value) = value else { return Fit::Misfit };
-    let sent: Option<serde_json::Number> = serde_json::from_str(raw).ok();
-    if sent.is_some() && serde_json::Number::from_f64(value) == sent { Fit::Whole } else { Fit::KeptAside }
-}
-
-/// A moment as text. Where writing it would not give the same text again, the original is kept aside too.
-fn append_date_time(builder: &mut TimestampMicrosecondBuilder, raw: Option<&str>) -> Fit {
-    let Some(raw) = raw else {
-        builder.append_null();
-        return Fit::Whole;
-    };
-    let sent = text(raw);
-    let micros = sent.as_deref().and_then(date_time::micros);
-    builder.append_option(micros);
-    match micros {
-        None => Fit::Misfit,
-        Some(micros) if date_time::text(micros).as_deref() == sent.as_deref() => Fit::Whole,
-        Some(_) => Fit::KeptAside,
-    }
-}
-
-/// Properties that the catalogue has no column for, as one JSON object.
-#[derive(Default)]
-struct Extra(String);
-
-impl Extra {
-    /// Keeps a value, or gives it back when it is no valid Unicode.
-    fn push(&mut self, name: &str, raw: &str) -> Option<Misfit> {
-        if !is_unicode(raw) {
-            return Some(Misfit { property: name.to_owned(), raw: raw.to_owned(), is_kept: false });
-        }
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push_str(&serde_json::Value::from(name).to_string());
-        self.0.push(':');
-        self.0.push_str(raw);
-        None
-    }
-
-    fn finish(mut self) -> Option<String> {
-        if self.0.is_empty() {
-            return None;
-        }
-        self.0.push('}');
-        Some(self.0)
-    }
-}
-
-/// A JSON array of column names, none when there are none.
-fn name_list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut list = String::new();
-    for name in names {
-        list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
-        list.push_str(name);
-    }
-    if list.is_empty() {
-        return None;
-    }
-    list.push_str("\"]");
-    Some(list)
 }
