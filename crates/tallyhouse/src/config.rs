@@ -1,13 +1,11 @@
 //! Configuration: defaults, then one TOML file, then the environment, then flags. The only place that reads the
 //! environment.
 
+mod secrets;
 mod sections;
+mod sources;
 
-use std::{
-    ffi::OsString,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,12 +13,10 @@ use serde::Deserialize;
 use store::MasterKey;
 use stripe_api::{KeyKind, Mode};
 
+pub use secrets::is_signing_secret;
+use secrets::{SHORTEST, one_of, secret};
 pub use sections::{OauthScope, Security, Server, Stripe, Updates, Warehouse, Webhooks};
-
-/// Environment variables that configure: `TALLYHOUSE__SECTION__KEY`.
-const PREFIX: &str = "TALLYHOUSE__";
-/// The file within the data folder that is read when no other is named.
-const FILE: &str = "tallyhouse.toml";
+use sources::{ours, read_file, set};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -196,7 +192,7 @@ impl Config {
         let secrets: Vec<&str> = each.filter(|secret| !secret.is_empty()).collect();
         if secrets.is_empty() || !secrets.iter().all(|secret| is_signing_secret(secret)) {
             bail!(
-                "stripe.webhook_secret must begin with whsec_ and be {SHORTEST_SECRET} characters or longer, as the \
+                "stripe.webhook_secret must begin with whsec_ and be {SHORTEST} characters or longer, as the \
                  endpoint's page in Stripe's dashboard shows it"
             );
         }
@@ -235,273 +231,5 @@ impl Config {
     }
 }
 
-/// The shortest text that can be one of Stripe's signing secrets: a shorter one could be guessed.
-const SHORTEST_SECRET: usize = 16;
-
-/// Whether a text can be one of Stripe's signing secrets.
-#[must_use]
-pub fn is_signing_secret(text: &str) -> bool {
-    text.starts_with("whsec_") && text.len() >= SHORTEST_SECRET && text.chars().all(|c| c.is_ascii_graphic())
-}
-
-/// Those of our variables, as text. Others may hold what they like.
-fn ours(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Vec<(String, String)>> {
-    let ours = variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
-    ours.map(|(name, value)| {
-        let shown = name.to_string_lossy().into_owned();
-        let text = name.into_string().ok().zip(value.into_string().ok());
-        text.with_context(|| format!("the environment variable {shown} is not UTF-8; write it as UTF-8 text"))
-    })
-    .collect()
-}
-
-/// The file as a table. It is checked by itself first, so that a mistake is told with its line.
-fn read_file(flags: &Flags, variables: &[(String, String)]) -> anyhow::Result<toml::Table> {
-    let named = flags.file.clone();
-    let data = flags.data.clone().or_else(|| {
-        let variable = variables.iter().find(|(name, _)| name == "TALLYHOUSE__DATA_DIR");
-        variable.map(|(_, value)| PathBuf::from(value))
-    });
-    let usual = data.unwrap_or_else(|| Config::default().data_dir).join(FILE);
-    let path = match (named, usual.exists()) {
-        (Some(path), _) => path,
-        (None, true) => usual,
-        (None, false) => return Ok(toml::Table::new()),
-    };
-    parse_file(&path)
-}
-
-fn parse_file(path: &Path) -> anyhow::Result<toml::Table> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("could not read the configuration file {}", path.display()))?;
-    // The line itself stays out: it can hold a key.
-    let explained = |error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        anyhow::anyhow!("{}, line {line}: {}", path.display(), error.message())
-    };
-    toml::from_str::<Config>(&text).map_err(explained)?;
-    toml::from_str(&text).map_err(explained)
-}
-
-/// Puts one variable where it belongs: `TALLYHOUSE__STRIPE__API_URL` is `api_url` under `[stripe]`.
-fn set(table: &mut toml::Table, name: &str, value: String) -> anyhow::Result<()> {
-    let path = name.trim_start_matches(PREFIX).to_lowercase();
-    let value = match value.parse::<i64>() {
-        Ok(number) => toml::Value::Integer(number),
-        Err(_) => toml::Value::String(value),
-    };
-    match path.split("__").collect::<Vec<_>>().as_slice() {
-        [key] => {
-            table.insert((*key).to_owned(), value);
-        }
-        [section, key] => {
-            let entry = table.entry(*section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            let toml::Value::Table(section) = entry else {
-                bail!("{name} names no section; expected TALLYHOUSE__SECTION__KEY");
-            };
-            section.insert((*key).to_owned(), value);
-        }
-        _ => bail!("{name} is no setting; expected TALLYHOUSE__SECTION__KEY"),
-    }
-    Ok(())
-}
-
-/// A secret that is given as it is or in a file.
-fn secret(
-    given: Option<&SecretString>,
-    file: Option<&Path>,
-    name: &str,
-) -> anyhow::Result<Option<SecretString>> {
-    one_of(given.is_some(), file.is_some(), name)?;
-    let Some(path) = file else { return Ok(given.cloned()) };
-    require_private(path, name)?;
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("could not read {}, named by {name}_file", path.display()))?;
-    Ok(Some(SecretString::from(text.trim().to_owned())))
-}
-
-/// What others of this machine can read is no secret. The master key's file is looked at by the store.
-fn require_private(path: &Path, name: &str) -> anyhow::Result<()> {
-    let known = std::fs::metadata(path)
-        .with_context(|| format!("could not read {}, named by {name}_file", path.display()))?;
-    let mode = known.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let path = path.display();
-        bail!("{name}_file: others may use {path} (mode {mode:03o}): run `chmod 600 {path}` and start again");
-    }
-    Ok(())
-}
-
-fn one_of(given: bool, file: bool, name: &str) -> anyhow::Result<()> {
-    if given && file {
-        bail!("{name} and {name}_file are both set; keep one");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_environment_overrides_the_file_and_flags_the_environment() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.toml");
-        std::fs::write(&file, "data_dir = \"/a\"\n[stripe]\nrequests_per_second = 7\n").unwrap();
-        let flags = Flags { file: Some(file), data: None };
-        let set = variables(&[
-            ("TALLYHOUSE__DATA_DIR", "/b"),
-            ("TALLYHOUSE__STRIPE__API_URL", "http://127.0.0.1:1/"),
-        ]);
-        let config = Config::from_sources(&flags, set.clone()).unwrap();
-        assert_eq!(config.data_dir, PathBuf::from("/b"));
-        assert_eq!(config.stripe.requests_per_second, Some(7));
-        assert_eq!(config.stripe.api_url.as_str(), "http://127.0.0.1:1/");
-        let config = Config::from_sources(&Flags { data: Some("/c".into()), ..flags }, set).unwrap();
-        assert_eq!(config.data_dir, PathBuf::from("/c"));
-    }
-
-    #[test]
-    fn trap_28_read_only_is_asked_for_unless_the_platform_is_not_granted_it() {
-        let scope = |pairs: &[(&str, &str)]| {
-            Config::from_sources(&Flags::default(), variables(pairs))
-                .map(|config| config.stripe.oauth_scope.as_str())
-        };
-        assert_eq!(scope(&[]).unwrap(), "read_only");
-        assert_eq!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "read_write")]).unwrap(), "read_write");
-        assert!(scope(&[("TALLYHOUSE__STRIPE__OAUTH_SCOPE", "everything")]).is_err());
-    }
-
-    #[test]
-    fn trap_21_every_webhook_has_room_when_no_other_waits() {
-        let set = |mb| {
-            let set = variables(&[("TALLYHOUSE__WEBHOOKS__MOST_WAITING_MB", mb)]);
-            Config::from_sources(&Flags::default(), set).map(|config| config.webhooks)
-        };
-        let said = format!("{:#}", set("1").unwrap_err());
-        assert!(said.contains("most_waiting_mb must be at least 2"), "{said}");
-        let largest = store::Level { events: 1, bytes: crate::inbox::LARGEST as u64 };
-        assert!(set("2").unwrap().holds(largest));
-    }
-
-    #[test]
-    fn trap_22_a_sandbox_is_asked_more_slowly_unless_told_how_fast() {
-        let rates = |pairs: &[(&str, &str)], mode| {
-            Config::from_sources(&Flags::default(), variables(pairs)).unwrap().stripe.rates(mode).per_second
-        };
-        assert!(rates(&[], Mode::Test) < 25);
-        assert_eq!(rates(&[], Mode::Live), 80);
-        let told = [("TALLYHOUSE__STRIPE__REQUESTS_PER_SECOND", "5000")];
-        assert_eq!([Mode::Live, Mode::Test].map(|mode| rates(&told, mode)), [5_000, 5_000]);
-    }
-
-    #[test]
-    fn a_mistake_is_told_with_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.toml");
-        std::fs::write(&file, "\n[stripe]\napi_ulr = \"x\"\n").unwrap();
-        let error = Config::from_sources(&Flags { file: Some(file), data: None }, Vec::new()).unwrap_err();
-        let text = format!("{error:#}");
-        assert!(text.contains("line 3"), "{text}");
-        assert!(text.contains("api_ulr"), "{text}");
-    }
-
-    #[test]
-    fn a_mistake_does_not_show_the_secret_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.toml");
-        for text in
-            ["[stripe]\nplatfrom_key = \"sk_live_Hidden\"\n", "[stripe]\nplatform_key = \"sk_live_Hidden\n"]
-        {
-            std::fs::write(&file, text).unwrap();
-            let flags = Flags { file: Some(file.clone()), data: None };
-            let said = format!("{:#}", Config::from_sources(&flags, Vec::new()).unwrap_err());
-            assert!(said.contains("line 2") && !said.contains("Hidden"), "{said}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_variable_is_refused() {
-        let set = variables(&[("TALLYHOUSE__STRIPE__API_ULR", "x")]);
-        let error = Config::from_sources(&Flags::default(), set).unwrap_err();
-        assert!(format!("{error:#}").contains("api_ulr"));
-    }
-
-    #[test]
-    fn a_variable_that_is_no_text_is_named_and_others_are_left_alone() {
-        use std::os::unix::ffi::OsStringExt as _;
-        let odd = || OsString::from_vec(vec![b'a', 0xff]);
-        let good = (OsString::from("TALLYHOUSE__DATA_DIR"), OsString::from("/a"));
-        let kept = ours([(odd(), odd()), ("OTHER".into(), odd()), good.clone()].into_iter()).unwrap();
-        assert_eq!(kept, variables(&[("TALLYHOUSE__DATA_DIR", "/a")]));
-        let said = ours([good, ("TALLYHOUSE__STRIPE__CLIENT_ID".into(), odd())].into_iter()).unwrap_err();
-        assert!(said.to_string().contains("TALLYHOUSE__STRIPE__CLIENT_ID is not UTF-8"), "{said}");
-    }
-
-    #[test]
-    fn a_platform_key_that_others_may_read_is_refused_with_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("platform.key");
-        std::fs::write(&path, "sk_test_platform\n").unwrap();
-        let set = variables(&[
-            ("TALLYHOUSE__STRIPE__CLIENT_ID", "ca_1"),
-            ("TALLYHOUSE__STRIPE__PLATFORM_KEY_FILE", path.to_str().unwrap()),
-        ]);
-        let load = |mode| {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            Config::from_sources(&Flags::default(), set.clone())
-        };
-        load(0o600).unwrap();
-        for mode in [0o640, 0o604] {
-            let said = format!("{:#}", load(mode).unwrap_err());
-            assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
-        }
-    }
-
-    #[test]
-    fn webhook_secrets_are_one_or_more_and_never_shown() {
-        let load = |text: &str| {
-            let set = variables(&[("TALLYHOUSE__STRIPE__WEBHOOK_SECRET", text)]);
-            let loaded = Config::from_sources(&Flags::default(), set);
-            loaded.and_then(|config| config.webhook_secrets()).map(|secrets| secrets.len())
-        };
-        assert_eq!(load("whsec_HiddenHidden1").unwrap(), 1);
-        assert_eq!(load("whsec_HiddenHidden1, whsec_HiddenHidden2\n").unwrap(), 2);
-        // The last two could be guessed.
-        for text in ["", "sk_live_Hidden", "whsec_HiddenHidden1 Hidden2", "whsec_Hidden1", "whsec_"] {
-            let said = format!("{:#}", load(text).unwrap_err());
-            assert!(said.contains("must begin with whsec_") && !said.contains("Hidden"), "{said}");
-        }
-        assert_eq!(Config::default().webhook_secrets().unwrap().len(), 0);
-    }
-
-    #[test]
-    fn a_master_key_that_others_may_read_is_refused_with_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("other.key");
-        std::fs::write(&path, "ab".repeat(32)).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let set = variables(&[("TALLYHOUSE__SECURITY__MASTER_KEY_FILE", path.to_str().unwrap())]);
-        let config = Config::from_sources(&Flags::default(), set).unwrap();
-        let said = format!("{:#}", config.master_key().unwrap_err());
-        assert!(said.contains(&format!("chmod 600 {}", path.display())), "{said}");
-    }
-
-    #[test]
-    fn a_master_key_that_is_gone_is_not_made_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
-        config.master_key().unwrap();
-        std::fs::write(config.store_file(), "").unwrap();
-        config.master_key().unwrap();
-        std::fs::remove_file(config.key_file()).unwrap();
-        let said = format!("{:#}", config.master_key().unwrap_err());
-        assert!(said.contains("master.key is missing") && said.contains("security.master_key"), "{said}");
-        assert!(!config.key_file().exists());
-    }
-}
+mod tests;

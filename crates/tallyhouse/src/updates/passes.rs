@@ -1,18 +1,20 @@
 //! Passes over what Stripe pushed: at most one of a connection at a time, soon after it came, beside its cycles.
 
+mod settled;
+
 use std::{
     collections::HashMap,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use chrono::TimeDelta;
 use store::{Connection, Due, Postponed, Settled, Status, StoreError, Waiting};
-use sync::{Awaited, Pass, Pushed, PushedEvent, SyncError, TableState};
+use sync::{Pass, PushedEvent, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
 
+use self::settled::{pause, sentence, settled};
 use super::{Inner, Parts, Updates};
 
 /// How long the rest of a burst is waited for: what names one object is read once then.
@@ -22,11 +24,6 @@ const BURST: Duration = Duration::from_millis(100);
 const EVENTS: u32 = 1_000;
 /// How often is looked for events that are due again, or that were left by a process that died.
 const LOOK: Duration = Duration::from_secs(5);
-/// The longest that an event waits before it is looked at again: what failed so often costs next to no requests then.
-const LONGEST: TimeDelta = TimeDelta::hours(6);
-/// How long an event is tried. Stripe keeps it for 30 days, so updates have the time to see to it after that.
-const TRIED: TimeDelta = TimeDelta::days(3);
-
 /// Looks between two of the inbox's housekeeping, a minute: it waits for the disk too.
 const TIDY: u64 = 12;
 /// How long an event is kept that cannot be understood, to be looked at: as long as Stripe keeps it.
@@ -267,80 +264,6 @@ impl Inner {
     fn passing(&self) -> MutexGuard<'_, HashMap<String, Passing>> {
         self.passing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What becomes of each event of a pass. Those that were tried for long enough are handed over: updates keep their own
-/// account of what is owed, and may as well see to them.
-fn settled(connection_id: &str, due: &[Waiting], mut pass: Pass, now: DateTime<Utc>) -> Settled {
-    let mut settled = Settled { wrote: pass.rows > 0, ..Settled::default() };
-    for waiting in due {
-        let event_id = waiting.event_id.clone();
-        match pass.events.remove(&event_id) {
-            Some(Pushed::Applied) => settled.applied.push(event_id),
-            Some(Pushed::Waits { awaited, looked_at_micros }) => {
-                let later = Postponed {
-                    event_id,
-                    due_at: Some(now + pause(waiting.tries)),
-                    looked_at_micros: Some(looked_at_micros),
-                    why: awaited.to_string(),
-                    awaits_copy_of: copied_table(&awaited).map(str::to_owned),
-                };
-                match is_overdue(waiting, &awaited, now) {
-                    true => settled.handed_over.push(later),
-                    false => settled.postponed.push(later),
-                }
-            }
-            Some(Pushed::Odd { why }) => {
-                let why = without_values(&why);
-                tracing::warn!(connection_id, event_id, why, "a webhook cannot be understood; it is kept");
-                let (due_at, looked_at_micros, awaits_copy_of) = (None, None, None);
-                settled.postponed.push(Postponed { event_id, due_at, looked_at_micros, why, awaits_copy_of });
-            }
-            // Said nothing of: it stays due.
-            None => {}
-        }
-    }
-    settled
-}
-
-/// Whether an event was tried for long enough and updates hear of it too: of thin events they do not. A first copy may
-/// take as long as it likes.
-fn is_overdue(waiting: &Waiting, awaited: &Awaited, now: DateTime<Utc>) -> bool {
-    #[derive(Deserialize)]
-    struct Event {
-        object: String,
-    }
-    let is_v1 =
-        || serde_json::from_slice::<Event>(&waiting.body).is_ok_and(|Event { object }| object == "event");
-    now - waiting.received_at > TRIED && copied_table(awaited).is_none() && is_v1()
-}
-
-/// The table whose first copy is waited for, if that is it.
-fn copied_table(awaited: &Awaited) -> Option<&'static str> {
-    match awaited {
-        Awaited::FirstCopy { table } => Some(table),
-        Awaited::Object { .. } => None,
-    }
-}
-
-/// What a parser says, without what it quotes: that is of somebody's payload, and no log's nor page's business.
-fn without_values(why: &str) -> String {
-    if !why.contains(['"', '`']) {
-        return why.to_owned();
-    }
-    let what = why.split_once(": ").map_or("", |(what, _)| what);
-    let place = why.rfind(" at line ").and_then(|at| why.get(at..)).filter(|at| !at.contains(['"', '`']));
-    format!("{what}{}", place.unwrap_or_default())
-}
-
-/// Why a pass failed as a whole.
-fn sentence(error: &anyhow::Error) -> String {
-    error.downcast_ref::<SyncError>().map_or_else(|| format!("{error:#}"), SyncError::sentence)
-}
-
-/// How long after so many tries in vain: 1 s, 2 s, 4 s, up to [`LONGEST`].
-fn pause(tries: u32) -> TimeDelta {
-    TimeDelta::seconds(1 << tries.min(16)).min(LONGEST)
 }
 
 #[cfg(test)]

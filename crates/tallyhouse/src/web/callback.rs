@@ -10,9 +10,10 @@ use store::{How, OauthPurpose, OauthStateError, StoreError};
 
 use super::{
     Admin, App, Granted, Refusal, Viewer,
-    connect::{Accepted, Joined, Purpose, about, join},
+    connect::about,
     connections::{self, reauthenticate},
     grants::Access,
+    join::{Accepted, Joined, Purpose, join},
     page::{Flash, Tone},
     sign_in::audit,
     words::sentence,

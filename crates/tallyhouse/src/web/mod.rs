@@ -21,6 +21,7 @@ mod guard;
 mod hashing;
 mod home;
 mod hooks;
+mod join;
 mod live;
 mod model;
 mod numbers;

@@ -1,10 +1,12 @@
 //! Passes against a small simulated Stripe over HTTP, with the warehouse in a real file.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use store::{Delivery, Inbox};
 use stripe_api::Clock;
 use stripe_sim::{Fault, FaultScript};
 
+use super::settled::TRIED;
 use super::*;
 use crate::{clock::SystemClock, updates::tests::Here, web::SyncControl};
 
@@ -282,43 +284,4 @@ async fn a_pass_that_fails_as_a_whole_is_repeated_later_and_says_why() {
     let waiting = here.store.due_deliveries(&here.shop.id, 10, far).await.unwrap().events.remove(0);
     assert_eq!((waiting.event_id.as_str(), waiting.tries), ("evt_1", 1));
     here.end().await;
-}
-
-#[test]
-fn only_what_updates_hear_of_is_left_to_them_and_no_first_copy_is_too_long() {
-    let now = SystemClock.now();
-    let waiting = |object: &str, received_at: DateTime<Utc>| Waiting {
-        event_id: "evt_1".to_owned(),
-        received_at,
-        body: json!({ "object": object }).to_string().into_bytes(),
-        tries: 9,
-        looked_at_micros: None,
-    };
-    let old = now - TRIED - TimeDelta::seconds(1);
-    // Its words are like those of the other.
-    let object = Awaited::Object { why: "the first copy of customers is not complete".to_owned() };
-    assert!(is_overdue(&waiting("event", old), &object, now));
-    assert!(!is_overdue(&waiting("event", now - TRIED), &object, now));
-    assert!(!is_overdue(&waiting("v2.core.event", old), &object, now));
-    assert!(!is_overdue(&waiting("event", old), &Awaited::FirstCopy { table: "customers" }, now));
-}
-
-#[test]
-fn what_a_parser_quotes_is_not_told() {
-    let error = serde_json::from_str::<u8>("\"jenny@example.com\"").unwrap_err();
-    let told = without_values(&format!("this is not what events look like: {error}"));
-    assert_eq!(told, "this is not what events look like at line 1 column 19");
-    let tricky = serde_json::from_str::<u8>("\"x at line 1 `y\"").unwrap_err();
-    assert!(!without_values(&format!("odd: {tricky}")).contains('y'));
-    assert_eq!(
-        without_values("odd: a syntax error at line 1 column 2"),
-        "odd: a syntax error at line 1 column 2"
-    );
-}
-
-#[test]
-fn pauses_grow_and_end() {
-    assert_eq!([0, 1, 5].map(pause), [1, 2, 32].map(TimeDelta::seconds));
-    assert_eq!(pause(u32::MAX), LONGEST);
-    assert!(pause(13) > TimeDelta::hours(2), "what fails so often costs next to nothing");
 }
