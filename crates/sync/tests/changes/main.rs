@@ -9,6 +9,7 @@ mod gaps;
 mod parents;
 mod pushing;
 mod rereading;
+mod room;
 mod small;
 #[path = "../support/mod.rs"]
 mod support;
