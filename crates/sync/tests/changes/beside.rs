@@ -126,3 +126,30 @@ async fn where_no_list_is_walked_rounds_go_beside_following_too() {
     copied.cycle().await;
     assert_eq!(*waited.borrow(), Some(false), "the round waited until changes were followed");
 }
+
+/// Their list is the last to be walked, and changes are followed as soon as it is.
+#[tokio::test(start_paused = true)]
+async fn the_round_over_what_was_walked_last_goes_beside_following() {
+    let world = Small::default();
+    world.put(customer(0, ""));
+    let mut copied = connected(world, FaultScript::new()).await;
+    let (began, in_vain) = (watch::channel(false).0, watch::channel(None).0);
+    let waited = in_vain.subscribe();
+    copied.treat(move |asked, answer| {
+        let (began, in_vain) = (began.clone(), in_vain.clone());
+        Box::pin(async move {
+            if asked.contains("cus_0/") {
+                began.send_replace(true);
+            } else if lists_new_customers(&asked) {
+                let mut began = began.subscribe();
+                let seen = timeout(Duration::from_secs(60), began.wait_for(|began| *began)).await;
+                in_vain.send_replace(Some(seen.is_err()));
+            } else if asked.starts_with("/v1/customers?") {
+                sleep(Duration::from_secs(1)).await;
+            }
+            answer.await
+        })
+    });
+    copied.cycle().await;
+    assert_eq!(*waited.borrow(), Some(false), "the round waited until changes were followed");
+}
