@@ -76,11 +76,12 @@ pub struct Answer {
     pub request_id: Option<String>,
 }
 
-/// Stripe, as seen by one account. Cheap to clone; clones share the budget.
+/// Stripe, as seen by one account. Cheap to clone; clones share the budget and the count of requests.
 #[derive(Clone)]
 pub struct Stripe {
     inner: Arc<Inner>,
     retry: RetryPolicy,
+    requests: Arc<AtomicU64>,
 }
 
 struct Inner {
@@ -93,7 +94,6 @@ struct Inner {
     last: AtomicI64,
     /// What Stripe's clock said last, in seconds; 0 before its first answer.
     date: AtomicI64,
-    requests: AtomicU64,
     readings: Arc<Readings>,
     patience: Duration,
 }
@@ -134,17 +134,23 @@ impl Stripe {
         check_address(&config.api_url, &config.key)?;
         let http = transport()?;
         let budget = Budget::new(config.rates);
-        let (last, date, requests) = (AtomicI64::new(i64::MIN), AtomicI64::new(0), AtomicU64::new(0));
+        let (last, date) = (AtomicI64::new(i64::MIN), AtomicI64::new(0));
         let retry = config.retry;
         let readings = Arc::default();
-        let inner = Inner { http, carrier, config, budget, clock, last, date, requests, readings, patience };
-        Ok(Self { inner: Arc::new(inner), retry })
+        let inner = Inner { http, carrier, config, budget, clock, last, date, readings, patience };
+        Ok(Self { inner: Arc::new(inner), retry, requests: Arc::default() })
     }
 
-    /// The same Stripe, budget and clock, asked with another patience.
+    /// The same Stripe, budget and clock; requests are counted anew.
+    #[must_use]
+    pub fn counting(&self) -> Self {
+        Self { requests: Arc::default(), ..self.clone() }
+    }
+
+    /// The same Stripe, budget, clock and count, asked with another patience.
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
-        Self { inner: Arc::clone(&self.inner), retry }
+        Self { retry, ..self.clone() }
     }
 
     /// Reads `path`, repeating while that makes sense.
@@ -187,10 +193,10 @@ impl Stripe {
         }
     }
 
-    /// Requests sent so far, repeated ones too.
+    /// Requests sent so far by this one and its clones, repeated ones too.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.inner.requests.load(Ordering::Relaxed)
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// The time by the clock that stamps answers, always later than any it gave before: what is asked later must not
@@ -276,8 +282,8 @@ impl Stripe {
     }
 
     async fn send(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, StripeError> {
-        let Inner { http, carrier, config, requests, .. } = &*self.inner;
-        requests.fetch_add(1, Ordering::Relaxed);
+        let Inner { http, carrier, config, .. } = &*self.inner;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let sent_at = self.now();
         let address = format!("{}{path}", config.api_url.as_str().trim_end_matches('/'));
         let mut request = http

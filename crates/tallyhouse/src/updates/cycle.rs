@@ -68,7 +68,6 @@ impl Cycle<'_> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engines.for_cycle(self.parts, self.connection).await.map_err(setup)?;
         let (stripe, last) = (engine.stripe.clone(), progress.clone());
-        let asked_before = stripe.requests();
         let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
         shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
@@ -86,7 +85,7 @@ impl Cycle<'_> {
             }
         };
         let (report, ()) = tokio::join!(working, watching);
-        *done = Done { rows: last.borrow().rows(), requests: stripe.requests() - asked_before };
+        *done = Done { rows: last.borrow().rows(), requests: stripe.requests() };
         report
     }
 

@@ -46,8 +46,10 @@ impl Engines {
         parts: &Parts,
         connection: &Connection,
     ) -> anyhow::Result<(Engine<DuckDb>, watch::Receiver<Progress>)> {
-        let (engine, progress) = self.engine(parts, connection).await?;
+        let (mut engine, progress) = self.engine(parts, connection).await?;
         claim(parts, &engine.schema, connection).await?;
+        // A cycle tells how often it asked; passes beside it ask too.
+        engine.stripe = engine.stripe.counting();
         Ok((engine, progress))
     }
 
