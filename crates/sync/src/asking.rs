@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use catalog::{Api, List, Paging, Place, Resource};
+use catalog::{Api, List, Page, Paging, Place, Resource};
 use chrono::{DateTime, SecondsFormat};
 use url::form_urlencoded;
 
@@ -58,6 +58,15 @@ pub(crate) fn page_of(list: &'static List, parent: &str, after: Option<&str>, pa
     asked.extend(after.map(|after| ("starting_after", after.to_owned())));
     query.extend(paged(list, &asked));
     Request { path: list.path_of(&encoded(parent)), query }
+}
+
+/// Whether a page brings the walk further that goes on `after` an object, or at the page that was `asked` for: one that says there
+/// is more and does not would be asked for without end. A page of API v2 may show nothing and go on.
+pub(crate) fn has_moved(page: &Page, after: Option<&str>, asked: Option<&str>) -> bool {
+    match page.keys.last() {
+        Some(last) => Some(last.id.as_str()) != after,
+        None => page.next.is_some() && page.next.as_deref() != asked,
+    }
 }
 
 /// One object; none for the few kinds that Stripe only lists: there the list has the last word.

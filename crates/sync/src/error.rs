@@ -54,8 +54,8 @@ pub enum SyncError {
         #[source]
         source: serde_json::Error,
     },
-    /// What belongs to objects of another table cannot be asked for before they are there.
-    #[error("could not ask for what belongs to {parents}: these are not copied yet")]
+    /// What belongs to objects of another table cannot be asked for before these were looked at.
+    #[error("could not ask for what belongs to {parents}, whose list did not come to its end in this update")]
     Parents {
         /// The table of the parents.
         parents: &'static str,
@@ -71,6 +71,14 @@ pub enum SyncError {
         /// What was to be expanded.
         properties: String,
         /// What Stripe said.
+        why: String,
+    },
+    /// Stripe refuses to show some objects, or what belongs to some: the table stands without these.
+    #[error("Stripe does not show {what}. Its last answer: {why}")]
+    Withheld {
+        /// What is missing: "persons of 3 accounts".
+        what: String,
+        /// What Stripe said last.
         why: String,
     },
     /// The cycle could not begin.
@@ -100,6 +108,7 @@ impl SyncError {
             | Self::Event { .. }
             | Self::Parents { .. }
             | Self::Unexpanded { .. }
+            | Self::Withheld { .. }
             | Self::Setup(_)
             | Self::Stopped => false,
         }
@@ -115,14 +124,16 @@ impl SyncError {
             | Self::Slow { .. }
             | Self::Event { .. }
             | Self::Unexpanded { .. }
+            | Self::Withheld { .. }
             | Self::Parents { .. } => false,
         }
     }
 
-    /// Whether all of a table's own objects are there, and only what Stripe does not let the key expand is missing.
+    /// Whether everything is there that Stripe shows: what it does not let the key expand is missing, or what it refuses to
+    /// show of single objects.
     #[must_use]
-    pub fn is_unexpanded(&self) -> bool {
-        matches!(self, Self::Unexpanded { .. })
+    pub fn is_withheld(&self) -> bool {
+        matches!(self, Self::Unexpanded { .. } | Self::Withheld { .. })
     }
 
     /// Stripe refuses the credentials: somebody must connect again.

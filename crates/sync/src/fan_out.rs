@@ -12,7 +12,7 @@ use crate::{
     change::Changes,
     cycle::Cycle,
     error::unless_stopped,
-    line::{Known, Line},
+    line::{Known, Line, Turn},
     round::{Around, Round},
     set::Set,
     state::{round_checkpoint, table_checkpoint},
@@ -40,42 +40,72 @@ pub(crate) struct FanOut<'a, W> {
 #[derive(Default)]
 pub(crate) struct Done {
     pub(crate) rows: u64,
-    /// Why the last parent that was not answered was not.
+    /// Why the last parent that was not answered was not; one that could not be read says more than one that Stripe refuses.
     pub(crate) trouble: Option<SyncError>,
+}
+
+impl Done {
+    fn note(&mut self, error: Option<SyncError>) {
+        let says_less = |error: &SyncError| {
+            error.is_unavailable() && self.trouble.as_ref().is_some_and(|held| !held.is_unavailable())
+        };
+        if let Some(error) = error.filter(|error| !says_less(error)) {
+            self.trouble = Some(error);
+        }
+    }
+}
+
+/// How asking ended.
+enum Ended {
+    /// Everybody was asked.
+    Over,
+    /// There was no time for the rest.
+    BrokenOff,
+    /// Too many in a row were asked in vain.
+    GivenUp,
 }
 
 /// What one parent's list brought.
 struct Asked {
     set: Set,
-    /// It was its turn in the order of ids: the round has come so far with it.
-    in_order: bool,
+    turn: Turn,
 }
 
 impl<W: Warehouse> FanOut<'_, W> {
     /// Asks parent after parent until there is none left, or no time.
     pub(crate) async fn run(&self, round: &mut Round, done: &mut Done) -> Result<TableState, SyncError> {
-        let is_broken_off = self.ask_all(round, done).await?;
-        if is_broken_off {
-            return Ok(round.state());
-        }
-        match done.trouble.take() {
-            // Nobody answered: it is about the list, not about a parent (trap 23).
-            Some(error) if !round.answered => Err(error),
-            Some(error) if round.owes_too_much() => Err(error),
-            last => {
-                let state = self.finish(round, last.as_ref()).await?;
-                done.trouble = last.filter(|error| !error.is_unavailable());
-                Ok(state)
+        let ended = self.ask_all(round, done).await?;
+        // Nobody was ever answered: it is about the list, not about a parent (trap 23).
+        let is_of_all = !round.answered && !round.was_whole();
+        match (ended, done.trouble.take()) {
+            (Ended::BrokenOff, trouble) => {
+                done.trouble = trouble;
+                Ok(round.state())
+            }
+            (Ended::GivenUp, Some(error)) => Err(error),
+            (_, Some(error)) if is_of_all => Err(error),
+            (_, trouble) => {
+                done.trouble = trouble.map(|last| self.told(round, last));
+                self.finish(round, done.trouble.as_ref()).await
             }
         }
     }
 
-    /// Whether there was no time for the rest. Asking goes on while what came is stored; it is stored in order, so a
+    /// What to say of parents that were not answered: a refusal is of them, not of the table.
+    fn told(&self, round: &Round, last: SyncError) -> SyncError {
+        if !last.is_unavailable() {
+            return last;
+        }
+        let (table, parents, owed) = (self.around.table().name, self.around.parent.table, round.owed.len());
+        SyncError::Withheld { what: format!("{table} of {owed} {parents}"), why: last.sentence() }
+    }
+
+    /// Asks who has to be asked. Asking goes on while what came is stored; it is stored in order, so a
     /// stored round never tells of sets that are not (trap 30).
     ///
     /// Nothing is awaited but all of it together: what has a place in the warehouse's or the budget's line, and is not
     /// polled, keeps everybody behind it from theirs.
-    async fn ask_all(&self, round: &mut Round, done: &mut Done) -> Result<bool, SyncError> {
+    async fn ask_all(&self, round: &mut Round, done: &mut Done) -> Result<Ended, SyncError> {
         let most = self.cycle.engine.options.parents;
         let mut line = Line::of(round);
         let mut known = Known::of(round);
@@ -95,9 +125,9 @@ impl<W: Warehouse> FanOut<'_, W> {
             backlog.is(line.len(all));
             let has_room = !is_full(&came) || storing.is_empty();
             while has_room && !is_broken_off && asking.len() < self.width(&known) {
-                let Some((parent, in_order)) = line.next(&known) else { break };
-                asking.push_back(self.ask(parent, in_order));
-                came_further |= in_order;
+                let Some((parent, turn)) = line.next(&known) else { break };
+                asking.push_back(self.ask(parent, turn));
+                came_further |= turn == Turn::InOrder;
             }
             if !is_broken_off && line.is_short(TOGETHER) && looking.is_empty() {
                 looking.push(self.parents(round.since_micros(), line.looked_up.clone(), most));
@@ -109,13 +139,17 @@ impl<W: Warehouse> FanOut<'_, W> {
                 patience.reset();
             }
             if asking.is_empty() && storing.is_empty() && looking.is_empty() {
-                return Ok(is_broken_off && !line.is_over());
+                return Ok(match (line.is_over(), is_broken_off) {
+                    (true, _) => Ended::Over,
+                    (false, true) => Ended::BrokenOff,
+                    (false, false) => Ended::GivenUp,
+                });
             }
             tokio::select! {
                 biased; // what comes first is decided, so that a schedule can be played again
                 Some(one) = asking.next() => {
                     let one: Asked = one?;
-                    known.heard(&one.set);
+                    known.heard(one.set.parent(), one.turn, one.set.answered());
                     came.push(one);
                 }
                 Some(stored) = storing.next() => done.rows += stored?,
@@ -139,32 +173,21 @@ impl<W: Warehouse> FanOut<'_, W> {
         }
     }
 
-    async fn ask(&self, parent: String, in_order: bool) -> Result<Asked, SyncError> {
+    async fn ask(&self, parent: String, turn: Turn) -> Result<Asked, SyncError> {
         let set = Set::ask(self.changes, self.around, parent).await?;
-        Ok(Asked { set, in_order })
+        Ok(Asked { set, turn })
     }
 
     /// What stores sets, and how far the round has come with them; how many rows of them are stored already.
     fn batch(&self, came: Vec<Asked>, round: &mut Round, done: &mut Done) -> Result<(Batch, u64), SyncError> {
         let mut batch = Batch::of(self.changes.schema);
         let (mut before, mut ended) = (0, Vec::new());
-        for Asked { mut set, in_order } in came {
-            if in_order {
-                set.parent().clone_into(&mut round.after);
-                round.asked += 1;
-            }
-            match set.failure() {
-                Some((parent, error)) => {
-                    round.owed.insert(parent);
-                    done.trouble = Some(error);
-                }
-                None => {
-                    round.owed.remove(set.parent());
-                    round.answered = true;
-                }
-            }
+        for Asked { set, turn } in came {
+            round.heard(set.parent(), turn, set.answered());
             before += set.stored;
-            ended.extend(set.into_batch(self.around, &mut batch));
+            let (whole, error) = set.into_batch(self.around, &mut batch);
+            ended.extend(whole);
+            done.note(error);
         }
         if !ended.is_empty() {
             batch.writes.push(Write { table: self.around.table(), change: Change::EndSets(ended) });
@@ -196,9 +219,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         let mut batch = Batch::of(self.changes.schema);
         self.checkpoint(round, &mut batch)?;
         self.changes.warehouse.apply(batch).await?;
-        let (parents, owed) = (around.parent.table, round.owed.len());
-        let why =
-            last.map(|last| format!("{owed} of {parents} did not answer. The last: {}", last.sentence()));
+        let why = last.map(SyncError::sentence);
         self.cycle.show(around.table().name, |shown| {
             (shown.complete, shown.permille) = (true, Some(1000));
             shown.why = why.or(shown.why.take());

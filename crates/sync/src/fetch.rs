@@ -149,8 +149,9 @@ impl Fetch {
         self.complete(resource, std::mem::take(&mut fetched.page.incomplete), shown).await?;
         // A list of one page has no way to go on, whatever it says.
         fetched.page.has_more &= resource.list.paging != Paging::Whole;
-        let last = fetched.page.keys.last().map(|key| &key.id);
-        if fetched.page.has_more && last == slice.at.as_ref().map(|at| &at.id) {
+        let at = slice.at.as_ref();
+        let (after, page) = (at.map(|at| at.id.as_str()), at.and_then(|at| at.page.as_deref()));
+        if fetched.page.has_more && !asking::has_moved(&fetched.page, after, page) {
             return Err(SyncError::Stuck { path });
         }
         if resource.list.thin {
@@ -289,6 +290,7 @@ fn lost_cursor(slice: &Slice, list: &List, error: SyncError) -> Result<Slice, Sy
         | SyncError::Event { .. }
         | SyncError::Parents { .. }
         | SyncError::Unexpanded { .. }
+        | SyncError::Withheld { .. }
         | SyncError::Setup(_)
         | SyncError::Stopped => Err(error),
     }

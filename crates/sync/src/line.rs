@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{
-    round::{Round, owes_too_much},
-    set::Set,
-};
+use crate::round::Round;
+
+/// After so many parents in a row that were refused or failed, the rest waits for the next cycle: it is about the list.
+const MOST_IN_A_ROW: usize = 50;
+/// As long as none was ever answered, no more than these are tried in each cycle, once that was seen.
+const A_FEW: usize = 4;
+/// More parents than this are not owed one by one.
+const MOST_OWED: usize = 5_000;
 
 /// Parents to ask next: those that are owed first.
 pub(crate) struct Line {
@@ -19,15 +23,42 @@ pub(crate) struct Line {
     at_end: bool,
 }
 
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The next in the order of ids: the round comes so far with it.
+    InOrder,
+    /// It is owed.
+    Owed,
+}
+
+/// How a parent's list was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// With what it has, be it nothing.
+    Shown,
+    /// Stripe refuses to show it: that may stay so.
+    Refused,
+    /// It could not be read.
+    Failed,
+}
+
 /// What is known of answers that came but may not be stored yet.
 pub(crate) struct Known {
     owed: BTreeSet<String>,
+    /// Some parent was answered in this round.
     pub(crate) answered: bool,
+    /// How many in a row were not answered.
+    owed_in_vain: usize,
+    in_order_in_vain: usize,
 }
 
 impl Line {
     pub(crate) fn of(round: &Round) -> Self {
-        let owed = round.owed.iter().cloned().collect();
+        // Where some are refused for good, others must have their turn too.
+        let asked_last = round.owed_after.clone();
+        let (before, after): (Vec<_>, Vec<_>) = round.owed.iter().cloned().partition(|id| *id <= asked_last);
+        let owed = after.into_iter().chain(before).collect();
         let looked_up = round.after.clone();
         Self { owed, next: VecDeque::new(), looked_up, asked: round.asked, at_end: false }
     }
@@ -39,17 +70,19 @@ impl Line {
         u32::try_from(left.max(looked_up)).unwrap_or(u32::MAX)
     }
 
-    /// The next parent, and whether it is its turn in the order of ids; none as long as too many owe an answer.
-    pub(crate) fn next(&mut self, known: &Known) -> Option<(String, bool)> {
-        if let Some(owed) = self.owed.pop_front() {
-            return Some((owed, false));
+    /// The next parent; none as long as those that were asked last were all asked in vain.
+    pub(crate) fn next(&mut self, known: &Known) -> Option<(String, Turn)> {
+        if known.owed_in_vain < MOST_IN_A_ROW
+            && let Some(owed) = self.owed.pop_front()
+        {
+            return Some((owed, Turn::Owed));
         }
-        if owes_too_much(&known.owed) {
+        if !known.may_go_on() {
             return None; // Some that are asked just now may yet answer.
         }
         let parent = self.next.pop_front()?;
         self.asked += 1;
-        Some((parent, true))
+        Some((parent, Turn::InOrder))
     }
 
     /// Whether more are to be looked up, lest fewer than so many wait.
@@ -63,24 +96,47 @@ impl Line {
         self.next.extend(found);
     }
 
-    /// Whether it is known that there are no more.
+    /// Whether it is known that no more have their turn in order.
     pub(crate) fn is_over(&self) -> bool {
-        self.owed.is_empty() && self.next.is_empty() && self.at_end
+        self.next.is_empty() && self.at_end
     }
 }
 
 impl Known {
-    /// As they are stored.
+    /// As they are stored. Of a list that was never shown of any parent a few more are tried.
     pub(crate) fn of(round: &Round) -> Self {
-        Self { owed: round.owed.clone(), answered: round.answered }
+        let never = !round.answered && !round.was_whole();
+        let in_vain = if never { round.owed.len().min(MOST_IN_A_ROW - A_FEW) } else { 0 };
+        let (owed, answered) = (round.owed.clone(), round.answered);
+        Self { owed, answered, owed_in_vain: in_vain, in_order_in_vain: in_vain }
     }
 
-    pub(crate) fn heard(&mut self, set: &Set) {
-        if set.is_answered() {
-            self.owed.remove(set.parent());
-            self.answered = true;
-        } else {
-            self.owed.insert(set.parent().to_owned());
+    pub(crate) fn heard(&mut self, parent: &str, turn: Turn, answered: Answered) {
+        match (turn, answered) {
+            (Turn::InOrder, Answered::Shown) => self.in_order_in_vain = 0,
+            (Turn::Owed, Answered::Shown) => (self.owed_in_vain, self.in_order_in_vain) = (0, 0),
+            (Turn::InOrder, _) => self.in_order_in_vain += 1,
+            (Turn::Owed, _) => self.owed_in_vain += 1,
+        }
+        self.answered |= answered == Answered::Shown;
+        note(&mut self.owed, parent, answered);
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.in_order_in_vain < MOST_IN_A_ROW && self.owed.len() <= MOST_OWED
+    }
+}
+
+/// Keeps who is owed an answer. Of very many the refused ones are left to the next round over all parents: nothing was lost by
+/// accident.
+pub(crate) fn note(owed: &mut BTreeSet<String>, parent: &str, answered: Answered) {
+    match answered {
+        Answered::Shown => {
+            owed.remove(parent);
+        }
+        Answered::Refused if owed.len() >= MOST_OWED => {}
+        Answered::Refused | Answered::Failed => {
+            owed.insert(parent.to_owned());
         }
     }
 }
@@ -89,15 +145,65 @@ impl Known {
 mod tests {
     use super::*;
 
+    fn ids(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("cus_{number:05}")).collect()
+    }
+
+    /// Asks one after the other, each answered as it may be; gives whom.
+    fn asked(line: &mut Line, known: &mut Known, answer: impl Fn(&str) -> Answered) -> Vec<String> {
+        let next = || {
+            let (parent, turn) = line.next(known)?;
+            known.heard(&parent, turn, answer(&parent));
+            Some(parent)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    fn line(owed: Vec<String>, next: Vec<String>) -> Line {
+        Line { owed: owed.into(), next: next.into(), looked_up: String::new(), asked: 0, at_end: true }
+    }
+
+    fn known(owed: &[String], answered: bool) -> Known {
+        let owed = owed.iter().cloned().collect();
+        Known { owed, answered, owed_in_vain: 0, in_order_in_vain: 0 }
+    }
+
     #[test]
-    fn a_round_that_owes_too_much_goes_on_when_some_answer_after_all() {
-        let ids = |count: usize| (0..count).map(|number| format!("cus_{number}"));
-        let mut known = Known { owed: ids(60).collect(), answered: true };
-        let next = VecDeque::from(["cus_next".to_owned()]);
-        let mut line = Line { owed: VecDeque::new(), next, looked_up: String::new(), asked: 0, at_end: true };
-        assert_eq!(line.next(&known), None);
-        assert!(!line.is_over(), "nobody asked the last one");
-        known.owed = ids(45).collect();
-        assert_eq!(line.next(&known), Some(("cus_next".to_owned(), true)));
+    fn a_round_waits_when_too_many_in_a_row_are_asked_in_vain() {
+        let (mut line, mut known) = (line(Vec::new(), ids(300)), known(&[], true));
+        // One in forty answers, then none.
+        let answers = |number: usize| number % 40 == 0 && number < 200;
+        let answer = |id: &str| match answers(id.trim_start_matches("cus_").parse().unwrap()) {
+            true => Answered::Shown,
+            false => Answered::Refused,
+        };
+        let asked = asked(&mut line, &mut known, answer);
+        assert_eq!((asked.len(), line.is_over()), (161 + MOST_IN_A_ROW, false));
+    }
+
+    #[test]
+    fn those_that_are_owed_keep_nobody_from_his_turn() {
+        let owed = ids(120);
+        let (mut line, mut known) = (line(owed.clone(), vec!["cus_next".to_owned()]), known(&owed, true));
+        let asked = asked(&mut line, &mut known, |id| match id {
+            "cus_next" => Answered::Shown,
+            _ => Answered::Refused,
+        });
+        assert_eq!((asked.len(), asked.last().map(String::as_str)), (51, Some("cus_next")));
+        assert!(line.is_over());
+    }
+
+    #[test]
+    fn of_very_many_only_those_that_failed_are_owed() {
+        let mut owed: BTreeSet<String> = ids(MOST_OWED).into_iter().collect();
+        note(&mut owed, "cus_refused", Answered::Refused);
+        assert_eq!(owed.len(), MOST_OWED);
+        note(&mut owed, "cus_failed", Answered::Failed);
+        assert!(owed.contains("cus_failed"));
+        let mut full = known(&owed.into_iter().collect::<Vec<_>>(), true);
+        assert!(
+            asked(&mut line(Vec::new(), ids(1)), &mut full, |_| Answered::Shown).is_empty(),
+            "none can be owed"
+        );
     }
 }

@@ -31,10 +31,10 @@ impl Fetch {
         let decoded =
             |answer: &Answer| decoder.child_page(rest, &answer.body, answer.sent_at.timestamp_micros());
         let (page, _) = self.decoded(&request, decoded).await?;
-        let last = page.keys.last().filter(|last| last.id != rest.after);
-        let Some(last) = last else {
-            return if page.has_more { Err(SyncError::Stuck { path: request.path }) } else { Ok(false) };
-        };
+        if page.has_more && !asking::has_moved(&page, Some(&rest.after), None) {
+            return Err(SyncError::Stuck { path: request.path });
+        }
+        let Some(last) = page.keys.last() else { return Ok(false) };
         rest.after.clone_from(&last.id);
         rest.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
         Ok(page.has_more)

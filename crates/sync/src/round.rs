@@ -7,15 +7,17 @@ use catalog::{List, Parent, Resource, Table};
 use serde::{Deserialize, Serialize};
 use stripe_api::Stripe;
 
-use crate::{Began, TableState, Walks, state::HOLD_BACK};
+use crate::{
+    Began, TableState, Walks,
+    line::{self, Answered, Turn},
+    state::HOLD_BACK,
+};
 
 /// How long before a round began its parents may have changed and yet not have shown what is new of theirs (trap 4): they are
 /// asked again in the next. In microseconds.
 const HELD_BACK: i64 = (HOLD_BACK + MISSTEP) * 1_000_000;
 /// Seconds by which this machine's clock may run ahead of Stripe's between two rounds and still tell how long ago something was.
 const MISSTEP: i64 = 60;
-/// A round that met more refusals and failures than this waits until some of those parents answer.
-const MOST_OWED: usize = 50;
 
 /// A table whose list must be asked parent by parent.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +97,9 @@ pub(crate) struct Round {
     /// Parents that were refused, or could not be read: they are asked first the next time.
     #[serde(default)]
     pub(crate) owed: BTreeSet<String>,
+    /// The last of them that was asked.
+    #[serde(default)]
+    pub(crate) owed_after: String,
     /// Some parent was answered in this round.
     #[serde(default)]
     pub(crate) answered: bool,
@@ -117,6 +122,7 @@ impl Round {
             first_micros: self.first_micros,
             whole_micros: self.whole_micros,
             owed: self.owed.clone(),
+            owed_after: self.owed_after.clone(),
             ..Self::first(now, true)
         }
     }
@@ -133,6 +139,7 @@ impl Round {
             asked: 0,
             over: false,
             owed: BTreeSet::new(),
+            owed_after: String::new(),
             answered: false,
             whole_micros: None,
         }
@@ -165,9 +172,17 @@ impl Round {
         self.over
     }
 
-    /// Whether it is not worth going on for now.
-    pub(crate) fn owes_too_much(&self) -> bool {
-        owes_too_much(&self.owed)
+    /// Notes what came of asking a parent.
+    pub(crate) fn heard(&mut self, parent: &str, turn: Turn, answered: Answered) {
+        match turn {
+            Turn::InOrder => {
+                parent.clone_into(&mut self.after);
+                self.asked += 1;
+            }
+            Turn::Owed => parent.clone_into(&mut self.owed_after),
+        }
+        self.answered |= answered == Answered::Shown;
+        line::note(&mut self.owed, parent, answered);
     }
 
     pub(crate) fn ended(&mut self) {
@@ -195,10 +210,6 @@ impl Round {
         let walks = Walks { whole_micros: self.whole_micros, recent_micros: Some(self.began.dated_micros) };
         TableState::Live { frontier: None, walks }
     }
-}
-
-pub(crate) fn owes_too_much(owed: &BTreeSet<String>) -> bool {
-    owed.len() > MOST_OWED
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     change::Changes,
     error::unless_stopped,
     gathered,
+    line::Answered,
     round::Around,
     slice::MOST_BEGINNINGS,
 };
@@ -38,7 +39,7 @@ enum Came {
     /// Stripe has no such parent any more: its own event or the next walk says so.
     Nothing,
     /// Stripe refuses it for this parent, or it cannot be read.
-    Failed(Option<SyncError>),
+    Failed(SyncError),
 }
 
 /// Where the walk over one parent's list stands.
@@ -126,9 +127,13 @@ impl Set {
         }
     }
 
-    /// Whether Stripe gave what this parent has, or has no such parent any more.
-    pub(crate) fn is_answered(&self) -> bool {
-        !matches!(self.came, Came::Failed(_))
+    /// Where Stripe has no such parent any more, that is all there is to show.
+    pub(crate) fn answered(&self) -> Answered {
+        match &self.came {
+            Came::Whole { .. } | Came::Nothing => Answered::Shown,
+            Came::Failed(error) if error.is_unavailable() => Answered::Refused,
+            Came::Failed(_) => Answered::Failed,
+        }
     }
 
     /// Rows that are not stored yet.
@@ -136,28 +141,28 @@ impl Set {
         self.decoder.rows()
     }
 
-    /// Whose it is, and why it is not whole; told once.
-    pub(crate) fn failure(&mut self) -> Option<(String, SyncError)> {
-        let Came::Failed(error) = &mut self.came else { return None };
-        Some((self.parent.clone(), error.take()?))
-    }
-
     /// Whose it is.
     pub(crate) fn parent(&self) -> &str {
         &self.parent
     }
 
-    /// Puts the rest of the rows into a batch. Where the table holds sets, and this one is whole: it has no others.
-    pub(crate) fn into_batch(mut self, around: Around, batch: &mut Batch) -> Option<Ended> {
-        let since_micros = match self.came {
-            Came::Whole { since_micros } => since_micros,
-            Came::Nothing | Came::Failed(_) => EVERY_ROW_STAYS,
-        };
+    /// Puts the rest of the rows into a batch. Where the table holds sets, and this one is whole: it has no others. Why it is
+    /// not whole, if it is not.
+    pub(crate) fn into_batch(
+        mut self,
+        around: Around,
+        batch: &mut Batch,
+    ) -> (Option<Ended>, Option<SyncError>) {
         if matches!(self.came, Came::Nothing) {
             let _of_nobody = self.decoder.finish();
         }
         self.write(around, batch);
-        around.resource.is_apart().then_some(Ended { parent: self.parent, since_micros })
+        let (since_micros, error) = match self.came {
+            Came::Whole { since_micros } => (since_micros, None),
+            Came::Nothing => (EVERY_ROW_STAYS, None),
+            Came::Failed(error) => (EVERY_ROW_STAYS, Some(error)),
+        };
+        (around.resource.is_apart().then_some(Ended { parent: self.parent, since_micros }), error)
     }
 }
 
@@ -179,12 +184,11 @@ impl Cursor {
     }
 
     fn go_on(&mut self, page: Page, request: &Request) -> Result<(), SyncError> {
-        let last = page.keys.last().filter(|last| Some(&last.id) != self.after.as_ref());
-        let Some(last) = last else {
+        if !asking::has_moved(&page, self.after.as_deref(), self.page.as_deref()) {
             return Err(SyncError::Stuck { path: request.path.clone() });
-        };
+        }
         self.position += i64::try_from(page.keys.len()).unwrap_or(i64::MAX);
-        self.after = Some(last.id.clone());
+        self.after = page.keys.last().map(|last| last.id.clone()).or(self.after.take());
         self.page = page.next;
         Ok(())
     }
@@ -196,5 +200,5 @@ fn without(error: SyncError) -> Result<Came, SyncError> {
         return Err(error);
     }
     let is_gone = matches!(&error, SyncError::Stripe { source, .. } if source.is_missing_parent());
-    Ok(if is_gone { Came::Nothing } else { Came::Failed(Some(error)) })
+    Ok(if is_gone { Came::Nothing } else { Came::Failed(error) })
 }

@@ -16,9 +16,9 @@ const SHORTEST_SPLIT: i64 = 10 * 86_400;
 pub(crate) const MOST_BEGINNINGS: u32 = 20;
 
 /// How far a slice has been walked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The last object stored: the next page starts after it.
+    /// The last object stored: the next page starts after it. Empty where pages showed nothing so far.
     pub id: String,
     /// Its second, when the resource has one.
     pub created: Option<i64>,
@@ -126,8 +126,10 @@ impl Slice {
     /// The same, going on at the page that Stripe named.
     #[must_use]
     pub fn on_page(mut self, next: Option<String>) -> Self {
-        if let Some(at) = &mut self.at {
-            at.page = next;
+        match &mut self.at {
+            Some(at) => at.page = next,
+            // The first page showed nothing.
+            None => self.at = next.map(|page| Position { page: Some(page), ..Position::default() }),
         }
         self
     }
