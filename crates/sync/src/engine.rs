@@ -99,6 +99,14 @@ impl TableReport {
         Self { table, rows, outcome, trouble: None }
     }
 
+    /// One more trouble: the last counts, but what Stripe does not show hides no failure.
+    pub(crate) fn note(&mut self, error: SyncError) {
+        let hides = |held: &SyncError| error.is_withheld() && !held.is_withheld();
+        if !self.trouble.as_ref().is_some_and(hides) {
+            self.trouble = Some(error);
+        }
+    }
+
     /// What went wrong, with all of it or a part.
     #[must_use]
     pub fn error(&self) -> Option<&SyncError> {

@@ -76,7 +76,7 @@ pub enum SyncError {
     /// Stripe refuses to show some objects, or what belongs to some: the table stands without these.
     #[error("Stripe does not show {what}. Its last answer: {why}")]
     Withheld {
-        /// What is missing: "persons of 3 accounts".
+        /// What is missing: "account_persons of 3 parents in accounts".
         what: String,
         /// What Stripe said last.
         why: String,
@@ -87,6 +87,11 @@ pub enum SyncError {
     /// Somebody asked to stop; what was committed stays, the next run goes on from there.
     #[error("stopped before the end; the next run goes on from here")]
     Stopped,
+}
+
+/// "1 parent", "3 parents".
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Goes on, unless somebody asked to stop.

@@ -113,7 +113,7 @@ impl<W: Warehouse> Following<'_, W> {
                 (Expansion::Granted | Expansion::Unknown, None) => None,
             };
             if let Some(why) = missing {
-                report.trouble.get_or_insert_with(|| refused(resource, why));
+                report.note(refused(resource, why));
             }
         }
         if !batch.checkpoints.is_empty() {

@@ -11,7 +11,7 @@ use crate::{
     SyncError, TableState,
     change::Changes,
     cycle::Cycle,
-    error::unless_stopped,
+    error::{counted, unless_stopped},
     line::{Known, Line, Turn},
     round::{Around, Round},
     set::Set,
@@ -96,8 +96,9 @@ impl<W: Warehouse> FanOut<'_, W> {
         if !last.is_unavailable() {
             return last;
         }
-        let (table, parents, owed) = (self.around.table().name, self.around.parent.table, round.owed.len());
-        SyncError::Withheld { what: format!("{table} of {owed} {parents}"), why: last.sentence() }
+        let (table, parents) = (self.around.table().name, self.around.parent.table);
+        let of = counted(round.owed.len(), "parent");
+        SyncError::Withheld { what: format!("{table} of {of} in {parents}"), why: last.sentence() }
     }
 
     /// Asks who has to be asked. Asking goes on while what came is stored; it is stored in order, so a

@@ -11,6 +11,7 @@ use crate::{
     again::Again,
     change::{Changes, Listed, News},
     cycle::{Cycle, own_lists},
+    error::counted,
     state::{KEPT, Owed, owed_checkpoint},
 };
 
@@ -218,16 +219,13 @@ impl<W: Warehouse> Following<'_, W> {
 
     /// Objects that Stripe refuses to show are said and owed; any other failure is the table's.
     fn conclude(&self, report: &mut TableReport, again: Again) -> Result<(), SyncError> {
-        let refused = again.failed.iter().filter(|(_, error)| error.is_unavailable()).count();
-        for (_, error) in again.failed {
-            if !error.is_unavailable() {
-                return self.failed(report, error);
-            }
-            let why =
-                format!("{refused} objects could not be read again. The last one: {}", error.sentence());
-            self.cycle.show(report.table, |shown| shown.why = Some(why));
-        }
-        Ok(())
+        let (refused, failed): (Vec<_>, Vec<_>) =
+            again.failed.into_iter().map(|(_, error)| error).partition(SyncError::is_unavailable);
+        let withheld = refused.last().map(|last| SyncError::Withheld {
+            what: format!("{} of {}", counted(refused.len(), "changed object"), report.table),
+            why: last.sentence(),
+        });
+        failed.into_iter().next().or(withheld).map_or(Ok(()), |error| self.failed(report, error))
     }
 
     async fn apply_dangling(&self, tables: &mut [TableReport]) -> Result<(), SyncError> {
@@ -257,7 +255,7 @@ impl<W: Warehouse> Following<'_, W> {
             return Err(error);
         }
         self.cycle.show(report.table, |shown| shown.why = Some(error.sentence()));
-        report.trouble = Some(error);
+        report.note(error);
         Ok(())
     }
 }

@@ -266,7 +266,7 @@ impl<W: Warehouse> Rounds<'_, W> {
 }
 
 /// Puts what came of a round into its table's report; what concerns all ends the cycle. Where the table has a list of its
-/// own, it stands as that says.
+/// own, it stands as that says, and what parents do not show is said with it.
 fn report(went: Went, tables: &mut Vec<TableReport>) -> Result<(), SyncError> {
     let Went { around, rows, outcome, trouble, round: _ } = went;
     let table = around.table().name;
@@ -278,7 +278,15 @@ fn report(went: Went, tables: &mut Vec<TableReport>) -> Result<(), SyncError> {
         return Ok(());
     };
     held.rows += rows;
-    let waits = |error: &SyncError| error.is_unavailable() || matches!(error, SyncError::Parents { .. });
-    held.trouble = held.trouble.take().or(trouble).or(outcome.err().filter(|error| !waits(error)));
+    let withheld = |why| SyncError::Withheld { what: format!("{table} of {}", around.parent.table), why };
+    let lacking = match outcome {
+        // They are asked for once their parents are there.
+        Err(SyncError::Parents { .. }) => None,
+        Err(error) if error.is_unavailable() => Some(withheld(error.sentence())),
+        Err(error) => Some(error),
+        Ok(TableState::Unavailable { why }) => Some(withheld(why)),
+        Ok(TableState::Copying { .. } | TableState::Comparing { .. } | TableState::Live { .. }) => None,
+    };
+    trouble.into_iter().chain(lacking).for_each(|error| held.note(error));
     Ok(())
 }

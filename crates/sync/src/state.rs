@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stripe_api::Stripe;
 use warehouse::Checkpoint;
 
-use crate::{Slice, SyncError, round::Round};
+use crate::{
+    Slice, SyncError,
+    round::{self, Around, Round},
+};
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
 pub(crate) const HOLD_BACK: i64 = 120;
@@ -194,15 +197,24 @@ impl Stored {
 /// When another version of the program wrote them.
 pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
     let Stored { mut tables, rounds, .. } = Stored::read(checkpoints)?;
-    for (name, state) in &mut tables {
-        let also = catalog::resource(name).is_some_and(|resource| resource.also.is_some());
-        let asked = rounds.get(name).is_some_and(Round::was_whole);
-        if let (true, false, TableState::Live { frontier, .. }) = (also, asked, &state) {
+    for around in round::all().filter(|around| !around.resource.is_apart()) {
+        let name = around.table().name;
+        let is_asked = rounds.get(name).is_some_and(Round::was_whole);
+        if let Some(&TableState::Live { frontier, .. }) = tables.get(name)
+            && !is_asked
+            && !are_refused(around, &tables)
+        {
             // Its own list is copied, but not yet what only parents show.
-            *state = TableState::Copying { frontier: *frontier, began: None };
+            tables.insert(name.to_owned(), TableState::Copying { frontier, began: None });
         }
     }
     Ok(tables)
+}
+
+/// Whether Stripe does not show the parents: what only they show cannot be asked for.
+fn are_refused(around: Around, tables: &BTreeMap<String, TableState>) -> bool {
+    let owner = catalog::resource_with(around.parent.table).and_then(|owner| tables.get(owner.table.name));
+    matches!(owner, Some(TableState::Unavailable { .. }))
 }
 
 pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {

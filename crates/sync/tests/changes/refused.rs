@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
-use sync::{Report, SyncError};
+use sync::{Report, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
+use warehouse::Warehouse as _;
 
 use crate::{
     small::{BEGAN, Copied, Small, connected, customer},
@@ -64,7 +65,7 @@ async fn one_parent_that_is_refused_for_good_keeps_no_other_from_being_asked() {
     let told: Vec<_> = report.failed().filter(|(table, _)| *table == TABLE).map(|(_, error)| error).collect();
     let [error @ SyncError::Withheld { what, .. }] = told[..] else { panic!("{told:?}") };
     assert!(error.is_withheld());
-    assert_eq!(what, "customer_balance_transactions of 1 customers");
+    assert_eq!(what, "customer_balance_transactions of 1 parent in customers");
 }
 
 #[tokio::test]
@@ -82,4 +83,45 @@ async fn however_many_parents_are_refused_the_others_are_asked() {
     copied.world.put(movement(159, 1));
     copied.next_cycle().await;
     assert_eq!(copied.shown_movements(), 32, "and the refused ones once they are shown");
+}
+
+/// Payment methods have a list of their own; what is attached to customers only these show.
+#[tokio::test]
+async fn what_belongs_to_parents_that_are_refused_is_said_and_the_table_stands() {
+    let world = Small::default();
+    world.put(json!({ "id": "pm_1", "object": "payment_method", "created": BEGAN }));
+    let copied = connected(world, refusing("/v1/customers")).await;
+    for _ in 0..2 {
+        let report = copied.next_cycle().await;
+        let methods = report.tables.into_iter().find(|table| table.table == "payment_methods").unwrap();
+        let Some(SyncError::Withheld { what, .. }) = methods.trouble else { panic!("{:?}", methods.trouble) };
+        assert_eq!(what, "payment_methods of customers");
+        let stored = copied.warehouse.checkpoints(&support::schema()).await.unwrap();
+        let stands = &sync::table_states(stored).unwrap()["payment_methods"];
+        assert!(matches!(stands, TableState::Live { .. }), "{stands:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_stripe_refuses_to_show_again_is_said_and_owed() {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+    world.event(1, BEGAN + 900_000, "customer.created", &customer(200_000, "before"));
+    let copied = connected(world, FaultScript::new()).await;
+    copied.cycle().await;
+    copied.world.put(customer(0, "after"));
+    copied.world.event(2, BEGAN + 900_001, "customer.updated", &customer(0, "after"));
+    copied.sim.set_faults(refusing("/v1/customers/cus_0"));
+    for _ in 0..2 {
+        let report = copied.next_cycle().await;
+        let customers = report.tables.into_iter().find(|table| table.table == "customers").unwrap();
+        let said = customers.trouble.map(|trouble| trouble.sentence()).unwrap_or_default();
+        assert!(
+            said.starts_with("Stripe does not show 1 changed object of customers. Its last answer: "),
+            "{said}"
+        );
+    }
+    copied.sim.set_faults(FaultScript::new());
+    copied.cycle().await;
+    assert_eq!(copied.table("customer")["cus_0"].0["name"], "after");
 }

@@ -151,7 +151,7 @@ impl TableSummary {
             (None, _) => None,
         };
         // What a key may not be shown is said, and no failure: nothing that is tried again would mend it.
-        let failed = report.error().is_some_and(|error| !error.is_unexpanded());
+        let failed = report.error().is_some_and(|error| !error.is_withheld());
         Self { table: report.table.to_owned(), rows: report.rows, note, failed }
     }
 
