@@ -198,7 +198,7 @@ impl News {
     /// The cursor once these are applied. The copy that ran meanwhile, if one did, is caught up with.
     pub(crate) fn cursor(&self, feed: &Feed) -> Feed {
         let read_at = self.date.map(|date| date.timestamp()).or(feed.read_at);
-        Feed { since: self.newest, catching_up: false, read_at }
+        Feed { since: self.newest, catching_up: false, read_at, refused: false }
     }
 
     /// The ids of one kind of object.

@@ -9,13 +9,13 @@ use warehouse::{Batch, Belonging, Warehouse};
 
 use crate::{
     Began, Slice, SyncError, TableState, Walks,
+    around::arounds,
     change::Changes,
     error::unless_stopped,
     gathered::{Gathered, Transaction},
     left::Left,
     reread::is_feed,
     room::Room,
-    round,
     seal::seal,
     state::{Owed, owed_checkpoint, slice_removed, table_checkpoint},
 };
@@ -124,7 +124,7 @@ impl<W: Warehouse> Copy<'_, W> {
         let mut inserted = !slices.is_empty();
         let (mut left, mut gathered) = self.begun(&slices, frontier);
         let mut backlog = self.changes.fetch.stripe.backlog(self.resource.list.path);
-        let are_parents = round::all().any(|around| around.parent.table == self.resource.table.name);
+        let are_parents = arounds().any(|around| around.parent.table == self.resource.table.name);
         let mut walking = FuturesUnordered::new();
         let mut storing = FuturesUnordered::new();
         let mut failed = None;

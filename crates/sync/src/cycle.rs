@@ -6,22 +6,19 @@ use std::{
     time::Duration,
 };
 
-use catalog::{Api, Resource};
+use catalog::Resource;
 use futures::stream::{self, Stream, StreamExt};
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Began, Engine, Feed, Slice, SyncError, TableProgress, TableReport, TableState, Walks,
+    Began, Engine, Slice, SyncError, TableProgress, TableReport, TableState,
+    around::arounds,
     change::Changes,
     copy::{Committed, Copy, Over, Walk},
+    feeds::{Fed, tells_of},
     fetch::Fetch,
-    reread::EVENTS,
     room::Room,
-    round,
-    seal::seal,
-    state::{
-        Owed, Stored, feed_checkpoint, owed_checkpoint, round_checkpoint, slice_removed, table_checkpoint,
-    },
+    state::{Owed, Stored, owed_checkpoint, table_checkpoint},
 };
 
 /// What the steps of one cycle share.
@@ -34,81 +31,20 @@ pub(crate) struct Cycle<'a, W> {
 }
 
 impl<W: Warehouse> Cycle<'_, W> {
-    /// The cursors of the feeds, one for each version of Stripe's API.
-    pub(crate) async fn feeds(
+    /// Lists that events do not tell all of are walked again when it is time (trap 17).
+    pub(crate) async fn walk_again_what_is_due(
         &self,
         stored: &mut Stored,
-    ) -> Result<Vec<(&'static Resource, Feed)>, SyncError> {
-        let mut feeds = Vec::new();
-        for events in EVENTS.into_iter().filter_map(catalog::by_object) {
-            feeds.push((events, self.feed(events, stored).await?));
-        }
-        Ok(feeds)
-    }
-
-    /// A feed's cursor: taken before the first page of a first copy (trap 19), and again, with every table to be
-    /// compared, when the feed has a gap.
-    async fn feed(&self, events: &'static Resource, stored: &mut Stored) -> Result<Feed, SyncError> {
-        let held = stored.feeds.get(events.table.name).cloned();
-        let newest = match self.changes().newest_events(events).await {
-            Ok(newest) => newest,
-            // Nothing to go by; what the feed said before stays true.
-            Err(error) if error.is_unavailable() && held.is_some() => return Ok(held.unwrap_or_default()),
-            Err(error) if error.is_unavailable() => None,
-            Err(error) => return Err(error),
-        };
-        let now = newest.as_ref().and_then(|page| page.date).map(|date| date.timestamp());
-        let gap = held.as_ref().is_some_and(|feed| feed.has_gap(now));
-        if let (Some(feed), false) = (&held, gap) {
-            return Ok(feed.clone());
-        }
-        let since = newest.and_then(|page| page.newest_held_back());
-        let feed = Feed { since, catching_up: true, read_at: now };
-        let mut batch = Batch::of(&self.engine.schema);
-        batch.checkpoints.push(feed_checkpoint(events.table, &feed)?);
-        if gap {
-            tracing::warn!("changes of more than 30 days were missed: every table is compared with Stripe");
-            self.compare_all(events.list.api(), stored, &mut batch).await?;
-        }
-        self.engine.warehouse.apply(batch).await?;
-        Ok(feed)
-    }
-
-    /// Every table that holds rows is to be walked whole again, of one version of Stripe's API; that of events for those
-    /// that Stripe still keeps.
-    async fn compare_all(&self, api: Api, stored: &mut Stored, batch: &mut Batch) -> Result<(), SyncError> {
-        let began = Began::now(&self.fetch.stripe);
-        for resource in own_lists().filter(|resource| resource.list.api() == api) {
-            let name = resource.table.name;
-            if let Some(round) = stored.rounds.get_mut(name) {
-                round.begin_anew();
-                batch.checkpoints.push(round_checkpoint(name, round)?);
-            }
-            let Some(state) = stored.tables.get_mut(name) else { continue };
-            match state {
-                TableState::Unavailable { .. } => continue,
-                TableState::Copying { .. } => {
-                    seal(&*self.engine.warehouse, &self.engine.schema, resource).await?;
-                }
-                TableState::Comparing { .. } | TableState::Live { .. } => {}
-            }
-            let walks = Walks::default();
-            *state = TableState::Comparing { frontier: None, began, from: None, walks };
-            batch.checkpoints.push(table_checkpoint(name, state)?);
-            let walked = stored.slices.remove(name).unwrap_or_default();
-            batch.checkpoints.extend(walked.iter().map(|slice| slice_removed(name, slice.number)));
-        }
-        Ok(())
-    }
-
-    /// Lists that events do not tell all of are walked again when it is time (trap 17).
-    pub(crate) async fn walk_again_what_is_due(&self, stored: &mut Stored) -> Result<(), SyncError> {
+        feeds: &[Fed],
+    ) -> Result<(), SyncError> {
         let now = Began::now(&self.fetch.stripe);
         let mut batch = Batch::of(&self.engine.schema);
         for resource in own_lists() {
             let name = resource.table.name;
-            let read = feed_of(resource).and_then(|events| stored.tables.get(events.table.name));
-            let read = matches!(read, Some(TableState::Live { .. }));
+            let read = feeds.iter().any(|Fed { events, feed, .. }| {
+                let state = stored.tables.get(events.table.name);
+                tells_of(events, resource) && !feed.refused && matches!(state, Some(TableState::Live { .. }))
+            });
             let Some(state) = stored.tables.get_mut(name) else { continue };
             let due = match (stored.owed.get(name), &*state) {
                 (Some(Owed { all: true, .. }), &TableState::Live { frontier, walks }) => {
@@ -132,7 +68,7 @@ impl<W: Warehouse> Cycle<'_, W> {
     /// The walk over every list that is not live yet, side by side, those first that most rounds wait for. One that is done
     /// makes room at once: a long list must not keep others from beginning.
     pub(crate) fn walks(&self, mut stored: Stored) -> impl Stream<Item = TableReport> {
-        let waiting = |table: &str| round::all().filter(|around| around.waits_for(table)).count();
+        let waiting = |table: &str| arounds().filter(|around| around.waits_for(table)).count();
         let mut lists: Vec<_> = own_lists().collect();
         lists.sort_by_cached_key(|resource| Reverse(waiting(resource.table.name)));
         let walk = |resource: &'static Resource| {
@@ -284,12 +220,6 @@ impl<W: Warehouse> Cycle<'_, W> {
 fn refuses_list(resource: &Resource, error: &SyncError) -> bool {
     let of_list = |path: &str| resource.is_apart() || path == resource.list.path;
     error.is_unavailable() && matches!(error, SyncError::Stripe { path, .. } if of_list(path))
-}
-
-/// The events that tell of a resource.
-pub(crate) fn feed_of(resource: &Resource) -> Option<&'static Resource> {
-    let mut events = EVENTS.into_iter().filter_map(catalog::by_object);
-    events.find(|events| events.list.api() == resource.list.api())
 }
 
 /// The resources whose list is the account's own.

@@ -6,16 +6,16 @@ use std::{
     time::Duration,
 };
 
-use catalog::Resource;
 use stripe_api::Stripe;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse};
 
 use crate::{
-    Feed, Phase, Progress, Reread, SyncError, TableState,
+    Phase, Progress, Reread, SyncError, TableState,
     cycle::Cycle,
     error::unless_stopped,
+    feeds::Fed,
     fetch::Fetch,
     follow::{Debts, Following},
     room::Room,
@@ -181,7 +181,7 @@ impl<W: Warehouse> Engine<W> {
         let (fetch, room) = (Fetch::new(&self.stripe, stop), Room::new(self.options.bytes));
         let cycle = Cycle { engine: self, fetch, room, owing: Mutex::default() };
         let feeds = cycle.feeds(&mut stored).await?;
-        cycle.walk_again_what_is_due(&mut stored).await?;
+        cycle.walk_again_what_is_due(&mut stored, &feeds).await?;
         let (held, owed) = (std::mem::take(&mut stored.rounds), stored.owed.clone());
         let stood = stored.tables.clone();
         let rounds = Rounds {
@@ -202,7 +202,7 @@ impl<W: Warehouse> Engine<W> {
     async fn follow(
         &self,
         cycle: &Cycle<'_, W>,
-        feeds: Vec<(&'static Resource, Feed)>,
+        feeds: Vec<Fed>,
         mut tables: Vec<TableReport>,
         mut owed: Debts,
     ) -> Result<Vec<TableReport>, SyncError> {
@@ -212,10 +212,10 @@ impl<W: Warehouse> Engine<W> {
             owed.entry(table.to_owned()).or_default().add([id]);
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Changes);
-        for (events, feed) in feeds {
+        for fed in feeds {
             unless_stopped(&cycle.fetch.stop)?;
-            let following = Following { cycle, changes: cycle.changes(), events };
-            following.run(feed, &mut tables, &mut owed).await?;
+            let following = Following { cycle, changes: cycle.changes(), events: fed.events };
+            following.run(fed, &mut tables, &mut owed).await?;
         }
         Ok(tables)
     }

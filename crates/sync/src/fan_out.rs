@@ -9,11 +9,12 @@ use warehouse::{Age, Batch, Belonging, Change, Ids, Warehouse, Write};
 
 use crate::{
     SyncError, TableState,
+    around::Around,
     change::Changes,
     cycle::Cycle,
     error::{counted, unless_stopped},
     line::{Known, Line, Turn},
-    round::{Around, Round},
+    round::Round,
     set::Set,
     state::{round_checkpoint, table_checkpoint},
     time::Time,
@@ -78,7 +79,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         // Nobody was ever answered: it is about the list, not about a parent (trap 23).
         let is_of_all = !round.answered && !round.was_whole();
         match (ended, done.trouble.take()) {
-            (Ended::BrokenOff, trouble) => {
+            (Ended::BrokenOff, trouble) | (Ended::GivenUp, trouble @ None) => {
                 done.trouble = trouble;
                 Ok(round.state())
             }

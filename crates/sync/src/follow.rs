@@ -12,6 +12,7 @@ use crate::{
     change::{Changes, Listed, News},
     cycle::{Cycle, own_lists},
     error::counted,
+    feeds::Fed,
     state::{KEPT, Owed, owed_checkpoint},
 };
 
@@ -21,16 +22,6 @@ pub(crate) type Debts = BTreeMap<String, Owed>;
 /// How often a feed that is too long is worked off before the rest is held whole.
 const WORKED_OFF: u32 = 3;
 
-/// What the feed has to say.
-enum Said {
-    /// Everything from the cursor on.
-    All(News),
-    /// More than is read at once.
-    TooMuch,
-    /// Stripe does not give it, or its first copy is not complete.
-    Nothing,
-}
-
 /// The end of a cycle: every table that can be is brought up to date, of one version of Stripe's API.
 pub(crate) struct Following<'a, W> {
     pub(crate) cycle: &'a Cycle<'a, W>,
@@ -39,26 +30,21 @@ pub(crate) struct Following<'a, W> {
 }
 
 impl<W: Warehouse> Following<'_, W> {
-    /// Applies what changed since the cursor, and moves it; where it stands. What a table could not be told is owed to it.
+    /// Applies what changed since the cursor, and moves it. What a table could not be told is owed to it.
     pub(crate) async fn run(
         &self,
-        mut feed: Feed,
+        Fed { mut feed, unread, .. }: Fed,
         tables: &mut [TableReport],
         owed: &mut Debts,
-    ) -> Result<Feed, SyncError> {
-        let mut most = self.cycle.engine.options.event_pages;
-        let mut said = self.said(&feed, most, tables).await?;
-        for times in 1.. {
-            let Said::TooMuch = said else { break };
-            feed = self.work_off(feed, tables, owed).await?;
-            if times == WORKED_OFF {
-                most = usize::MAX; // Events come as fast as they are worked off: the rest is held whole.
-            }
-            said = self.said(&feed, most, tables).await?;
-        }
-        let news = match said {
-            Said::All(news) => Some(news),
-            Said::TooMuch | Said::Nothing => None,
+    ) -> Result<(), SyncError> {
+        let heard = match unread {
+            Some(error) => Err(error),
+            None => self.hear(&mut feed, tables, owed).await,
+        };
+        let news = match heard {
+            Ok(news) => news,
+            // New objects are listed all the same.
+            Err(error) => self.untold(tables, error).map(|()| None)?,
         };
         // Listed after the events were read: what shows in a list is then as new as they say.
         self.list_all(tables).await?;
@@ -72,8 +58,43 @@ impl<W: Warehouse> Following<'_, W> {
             feed = news.cursor(&feed);
             self.settle(news, &feed, tables, owed).await?;
         }
-        self.note_expansions(tables, owed).await?;
-        Ok(feed)
+        self.note_expansions(tables, owed).await
+    }
+
+    /// What the feed says, the beginning of one that is too long worked off already; none where there are no events yet.
+    async fn hear(
+        &self,
+        feed: &mut Feed,
+        tables: &mut [TableReport],
+        owed: &mut Debts,
+    ) -> Result<Option<News>, SyncError> {
+        if !is_live(tables, self.events.table.name) {
+            return Ok(None);
+        }
+        let mut most = self.cycle.engine.options.event_pages;
+        for times in 1.. {
+            if let Some(news) = self.changes.news(self.events, feed, None, most).await? {
+                return Ok(Some(news));
+            }
+            self.work_off(feed, tables, owed).await?;
+            if times == WORKED_OFF {
+                most = usize::MAX; // Events come as fast as they are worked off: the rest is held whole.
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nobody hears what the feed tells.
+    fn untold(&self, tables: &mut [TableReport], error: SyncError) -> Result<(), SyncError> {
+        if error.concerns_all() {
+            return Err(error);
+        }
+        let is_live = |report: &&mut TableReport| matches!(report.outcome, Ok(TableState::Live { .. }));
+        match report_of(tables, self.events.table.name).filter(is_live) {
+            Some(report) => self.failed(report, error),
+            // It says so itself.
+            None => Ok(()),
+        }
     }
 
     /// Stores events with the cursor after them, and what could not be read again.
@@ -94,38 +115,21 @@ impl<W: Warehouse> Following<'_, W> {
         Ok(())
     }
 
-    /// What the feed says; nothing while Stripe does not give it, and then new objects are still listed.
-    async fn said(&self, feed: &Feed, most: usize, tables: &mut [TableReport]) -> Result<Said, SyncError> {
-        if !is_live(tables, self.events.table.name) {
-            return Ok(Said::Nothing);
-        }
-        match self.changes.news(self.events, feed, None, most).await {
-            Ok(news) => Ok(news.map_or(Said::TooMuch, Said::All)),
-            Err(error) if error.is_unavailable() => {
-                if let Some(report) = report_of(tables, self.events.table.name) {
-                    self.failed(report, error)?;
-                }
-                Ok(Said::Nothing)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Works through a feed that is too long to be held at once, from its oldest events on, each stretch with its own
-    /// step of the cursor. Gives the cursor reached.
+    /// step of the cursor.
     ///
     /// What was listed or read again after the newest event of a stretch needs no second look, so an object that
     /// changed a thousand times is read once.
     async fn work_off(
         &self,
-        mut feed: Feed,
+        feed: &mut Feed,
         tables: &mut [TableReport],
         owed: &mut Debts,
-    ) -> Result<Feed, SyncError> {
+    ) -> Result<(), SyncError> {
         let newest = self.changes.newest_events(self.events).await?.and_then(|page| page.newest_held_back());
         let shown_since = self.cycle.fetch.stripe.now().timestamp_micros();
         self.list_all(tables).await?;
-        let Some(until) = newest else { return Ok(feed) };
+        let Some(until) = newest else { return Ok(()) };
         // A feed that had no event yet begins with the oldest that Stripe can have.
         let mut since = feed.since.unwrap_or(until - KEPT);
         let mut width = ((until - since) / 2).max(1);
@@ -133,7 +137,7 @@ impl<W: Warehouse> Following<'_, W> {
             let end = since.saturating_add(width).min(until);
             let most = if end - since > 1 { self.cycle.engine.options.event_pages } else { usize::MAX };
             feed.since = Some(since);
-            let Some(news) = self.changes.news(self.events, &feed, Some(end), most).await? else {
+            let Some(news) = self.changes.news(self.events, feed, Some(end), most).await? else {
                 width = ((end - since) / 2).max(1);
                 continue;
             };
@@ -142,9 +146,9 @@ impl<W: Warehouse> Following<'_, W> {
                 width = width.saturating_mul(2);
             }
             (since, feed.since) = (end, Some(end));
-            self.settle(news, &feed, tables, owed).await?;
+            self.settle(news, feed, tables, owed).await?;
         }
-        Ok(feed)
+        Ok(())
     }
 
     /// New objects of every live table. One that cannot be listed says so, and is asked from where it stands next time.

@@ -7,6 +7,7 @@
 //! next run ends with the same tables. Deliberately absent: DuckDB, the environment, the wall clock, spawned tasks.
 
 mod again;
+mod around;
 mod asking;
 mod change;
 mod copy;
@@ -16,6 +17,7 @@ mod error;
 mod event;
 mod expansions;
 mod fan_out;
+mod feeds;
 mod fetch;
 mod follow;
 mod gathered;
@@ -43,4 +45,4 @@ pub use progress::{Phase, Progress, TableProgress};
 pub use pushed::{Awaited, Pass, Pushed, PushedEvent};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
-pub use state::{Began, Feed, TableState, Walks, table_states};
+pub use state::{Began, Feed, TableState, Walks, are_events_read, table_states};

@@ -144,6 +144,7 @@ pub(crate) fn note(owed: &mut BTreeSet<String>, parent: &str, answered: Answered
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Began, round::Beginning};
 
     fn ids(count: usize) -> Vec<String> {
         (0..count).map(|number| format!("cus_{number:05}")).collect()
@@ -159,6 +160,10 @@ mod tests {
         std::iter::from_fn(next).collect()
     }
 
+    fn begun() -> Round {
+        Round::first(Beginning::at(Began { as_of_micros: 0, dated_micros: 0 }), true)
+    }
+
     fn line(owed: Vec<String>, next: Vec<String>) -> Line {
         Line { owed: owed.into(), next: next.into(), looked_up: String::new(), asked: 0, at_end: true }
     }
@@ -172,7 +177,7 @@ mod tests {
     fn a_round_waits_when_too_many_in_a_row_are_asked_in_vain() {
         let (mut line, mut known) = (line(Vec::new(), ids(300)), known(&[], true));
         // One in forty answers, then none.
-        let answers = |number: usize| number % 40 == 0 && number < 200;
+        let answers = |number: usize| number.is_multiple_of(40) && number < 200;
         let answer = |id: &str| match answers(id.trim_start_matches("cus_").parse().unwrap()) {
             true => Answered::Shown,
             false => Answered::Refused,
@@ -191,6 +196,31 @@ mod tests {
         });
         assert_eq!((asked.len(), asked.last().map(String::as_str)), (51, Some("cus_next")));
         assert!(line.is_over());
+    }
+
+    #[test]
+    fn who_was_owed_longest_without_being_asked_is_first() {
+        let mut round = begun();
+        ids(5).iter().for_each(|id| round.heard(id, Turn::InOrder, Answered::Refused));
+        round.heard("cus_00001", Turn::Owed, Answered::Refused);
+        let first = Line::of(&round).owed;
+        assert_eq!(first, ["cus_00002", "cus_00003", "cus_00004", "cus_00000", "cus_00001"]);
+    }
+
+    #[test]
+    fn where_none_was_ever_answered_a_few_more_are_tried_each_time() {
+        let mut round = begun();
+        let all = ids(60);
+        for times in 0..3 {
+            let (mut line, mut known) = (Line::of(&round), Known::of(&round));
+            let left = all.iter().filter(|id| **id > round.after).cloned().collect();
+            line.extend(left, 100);
+            while let Some((parent, turn)) = line.next(&known) {
+                known.heard(&parent, turn, Answered::Refused);
+                round.heard(&parent, turn, Answered::Refused);
+            }
+            assert_eq!(line.asked, 50 + 4 * times);
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use catalog::{List, Parent, Resource, Table};
 use serde::{Deserialize, Serialize};
 use stripe_api::Stripe;
 
@@ -19,39 +18,6 @@ const HELD_BACK: i64 = (HOLD_BACK + MISSTEP) * 1_000_000;
 /// Seconds by which this machine's clock may run ahead of Stripe's between two rounds and still tell how long ago something was.
 const MISSTEP: i64 = 60;
 
-/// A table whose list must be asked parent by parent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Around {
-    pub(crate) resource: &'static Resource,
-    pub(crate) list: &'static List,
-    pub(crate) parent: Parent,
-}
-
-/// All of them: those that have no other list, and those that show more of a table that has its own.
-pub(crate) fn all() -> impl Iterator<Item = Around> {
-    catalog::resources().iter().filter_map(|&resource| {
-        let list = if resource.is_apart() { resource.list } else { resource.also? };
-        Some(Around { resource, list, parent: list.parent? })
-    })
-}
-
-impl Around {
-    pub(crate) fn table(self) -> &'static Table {
-        self.resource.table
-    }
-
-    /// Whether the round begins only when that table is walked.
-    pub(crate) fn waits_for(self, table: &str) -> bool {
-        let own = !self.resource.is_apart() && self.table().name == table;
-        own || self.parent.table == table || self.parent.needs == Some(table)
-    }
-
-    /// The parents' table.
-    pub(crate) fn parents(self) -> Option<&'static Table> {
-        catalog::table(self.parent.table)
-    }
-}
-
 /// When a round began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beginning {
@@ -64,6 +30,11 @@ impl Beginning {
     pub(crate) fn now(stripe: &Stripe) -> Self {
         let unsettled_since_micros = stripe.unsettled_since();
         Self { began: Began::now(stripe), unsettled_since_micros }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at(began: Began) -> Self {
+        Self { began, unsettled_since_micros: began.as_of_micros }
     }
 
     /// The state from which on parents may not have shown all that is new of theirs; none of those from before `first`.
@@ -286,24 +257,5 @@ mod tests {
         let mut held: Round = serde_json::from_value(held).unwrap();
         held.ended();
         assert!(held.next(day(2), Duration::MAX).is_over_all());
-    }
-
-    #[test]
-    fn what_is_asked_parent_by_parent_has_no_nested_lists() {
-        assert!(all().count() > 20);
-        for around in all() {
-            assert!(!around.resource.is_apart() || around.resource.children.is_empty(), "{around:?}");
-            assert!(!around.list.thin, "{around:?}");
-            assert!(around.parents().is_some(), "{around:?}");
-        }
-    }
-
-    /// What a round asks about must not be what another one still brings.
-    #[test]
-    fn parents_are_complete_when_their_own_list_is() {
-        for around in all() {
-            let owner = catalog::resource_with(around.parent.table).unwrap();
-            assert!(!owner.is_apart() && owner.also.is_none(), "{around:?}");
-        }
     }
 }

@@ -20,10 +20,11 @@ use warehouse::{Batch, Warehouse};
 
 use crate::{
     SyncError, TableReport, TableState, Walks,
+    around::{Around, arounds},
     change::Changes,
     cycle::Cycle,
     fan_out::{Done, FanOut},
-    round::{Around, Beginning, Round, all},
+    round::{Beginning, Round},
     state::table_checkpoint,
     time::Time,
     walked::{Parents, Walked},
@@ -92,7 +93,8 @@ impl<W: Warehouse> Rounds<'_, W> {
             walked.followed(tables);
             Ok::<_, SyncError>(())
         };
-        let rounds = all().map(|around| self.both(around, &walked, &places)).collect::<FuturesUnordered<_>>();
+        let rounds =
+            arounds().map(|around| self.both(around, &walked, &places)).collect::<FuturesUnordered<_>>();
         let ((), went) = try_join(lists, rounds.collect::<Vec<_>>().map(Ok)).await?;
         let mut tables = walked.take();
         let goes_on = self.conclude(went, &mut tables)?;

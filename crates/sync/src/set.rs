@@ -8,12 +8,12 @@ use warehouse::{Batch, Ended, Warehouse};
 
 use crate::{
     SyncError,
+    around::Around,
     asking::{self, Request},
     change::Changes,
     error::unless_stopped,
     gathered,
     line::Answered,
-    round::Around,
     slice::MOST_BEGINNINGS,
 };
 

@@ -9,7 +9,8 @@ use warehouse::Checkpoint;
 
 use crate::{
     Slice, SyncError,
-    round::{self, Around, Round},
+    around::{Around, arounds},
+    round::Round,
 };
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
@@ -124,6 +125,9 @@ pub struct Feed {
     /// The second, by Stripe's clock, at which the feed was last read to its end.
     #[serde(default)]
     pub read_at: Option<i64>,
+    /// Stripe refused it when it was last asked: nobody hears what it tells.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 const DAY: i64 = 86_400;
@@ -197,7 +201,7 @@ impl Stored {
 /// When another version of the program wrote them.
 pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
     let Stored { mut tables, rounds, .. } = Stored::read(checkpoints)?;
-    for around in round::all().filter(|around| !around.resource.is_apart()) {
+    for around in arounds().filter(|around| !around.resource.is_apart()) {
         let name = around.table().name;
         let is_asked = rounds.get(name).is_some_and(Round::was_whole);
         if let Some(&TableState::Live { frontier, .. }) = tables.get(name)
@@ -209,6 +213,17 @@ pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, Tab
         }
     }
     Ok(tables)
+}
+
+/// Whether update cycles read the events of API v1, as the checkpoints of a connection say: its key may not be allowed to.
+///
+/// # Errors
+/// When another version of the program wrote them.
+pub fn are_events_read(checkpoints: Vec<Checkpoint>) -> Result<bool, SyncError> {
+    let Stored { tables, feeds, .. } = Stored::read(checkpoints)?;
+    let are_there =
+        tables.get(FIRST_FEED).is_some_and(|state| !matches!(state, TableState::Unavailable { .. }));
+    Ok(are_there && !feeds.get(FIRST_FEED).is_some_and(|feed| feed.refused))
 }
 
 /// Whether Stripe does not show the parents: what only they show cannot be asked for.

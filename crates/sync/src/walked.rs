@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use catalog::Table;
 use tokio::sync::Notify;
 
-use crate::{SyncError, TableReport, TableState, round::Around};
+use crate::{SyncError, TableReport, TableState, around::Around};
 
 /// The lists of a turn.
 #[derive(Default)]

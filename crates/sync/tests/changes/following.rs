@@ -7,9 +7,8 @@ use stripe_sim::{Fault, FaultScript};
 use sync::TableState;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    small::{BEGAN, Small, connected, copied, customer, subscription, with_items, with_newer_subscription},
-    support,
+use crate::small::{
+    BEGAN, Small, connected, copied, customer, subscription, with_items, with_newer_subscription,
 };
 
 #[tokio::test]
@@ -101,8 +100,6 @@ async fn trap_13_what_stripe_does_not_let_a_key_expand_is_said_until_it_does_and
     let world = Small::default();
     (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
     let copied = copied(world).await;
-    let stored =
-        async || warehouse::Warehouse::checkpoints(&*copied.warehouse, &support::schema()).await.unwrap();
     let turn = async || {
         let report = copied.engine.run(&CancellationToken::new()).await.unwrap();
         let customers = report.tables.into_iter().find(|table| table.table == "customers").unwrap();
@@ -113,12 +110,12 @@ async fn trap_13_what_stripe_does_not_let_a_key_expand_is_said_until_it_does_and
     let said = turn().await.0.unwrap();
     let words = "Stripe does not let this key expand sources, tax_ids: the sources, tax_ids of customers are not copied";
     assert!(said.starts_with(words), "{said}");
-    let missing = sync::missing_parts(&stored().await);
+    let missing = sync::missing_parts(&copied.stored().await);
     assert_eq!(missing["customers"], said, "whoever shows the table can say it too");
     copied.sim.set_faults(FaultScript::new());
     let (said, state) = turn().await;
     assert_eq!(said, None);
-    assert!(sync::missing_parts(&stored().await).is_empty());
+    assert!(sync::missing_parts(&copied.stored().await).is_empty());
     let walked = |state| {
         let TableState::Live { walks, .. } = state else { panic!("{state:?}") };
         walks.whole_micros

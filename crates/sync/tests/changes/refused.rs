@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
 use sync::{Report, SyncError, TableState};
 use tokio_util::sync::CancellationToken;
-use warehouse::Warehouse as _;
 
 use crate::{
     small::{BEGAN, Copied, Small, connected, customer},
@@ -96,8 +95,7 @@ async fn what_belongs_to_parents_that_are_refused_is_said_and_the_table_stands()
         let methods = report.tables.into_iter().find(|table| table.table == "payment_methods").unwrap();
         let Some(SyncError::Withheld { what, .. }) = methods.trouble else { panic!("{:?}", methods.trouble) };
         assert_eq!(what, "payment_methods of customers");
-        let stored = copied.warehouse.checkpoints(&support::schema()).await.unwrap();
-        let stands = &sync::table_states(stored).unwrap()["payment_methods"];
+        let stands = &sync::table_states(copied.stored().await).unwrap()["payment_methods"];
         assert!(matches!(stands, TableState::Live { .. }), "{stands:?}");
     }
 }

@@ -17,7 +17,7 @@ use stripe_sim::{
 };
 use sync::Engine;
 use tokio_util::sync::CancellationToken;
-use warehouse::Memory;
+use warehouse::{Checkpoint, Memory, Warehouse as _};
 
 use crate::support;
 
@@ -192,6 +192,11 @@ impl Copied {
     pub(crate) async fn cycle(&self) {
         let report = self.engine.run(&CancellationToken::new()).await.unwrap();
         assert_eq!(report.failed().count(), 0, "{report:?}");
+    }
+
+    /// The checkpoints.
+    pub(crate) async fn stored(&self) -> Vec<Checkpoint> {
+        self.warehouse.checkpoints(&support::schema()).await.unwrap()
     }
 
     /// The rows of a table by id, each with its tombstone mark.

@@ -10,7 +10,7 @@ use std::{
 
 use chrono::TimeDelta;
 use store::{Connection, Due, Postponed, Settled, Status, StoreError, Waiting};
-use sync::{Pass, PushedEvent, SyncError, TableState};
+use sync::{Pass, PushedEvent, SyncError};
 use tokio_util::sync::CancellationToken;
 use warehouse::{SchemaName, Warehouse as _};
 
@@ -257,8 +257,7 @@ impl Inner {
     /// Whether updates read Stripe's events themselves: a key may not be allowed to.
     async fn feed_is_read(&self, connection: &Connection) -> anyhow::Result<bool> {
         let schema: SchemaName = connection.name.parse()?;
-        let states = sync::table_states(self.parts.warehouse.checkpoints(&schema).await?)?;
-        Ok(states.get("events").is_some_and(|state| !matches!(state, TableState::Unavailable { .. })))
+        Ok(sync::are_events_read(self.parts.warehouse.checkpoints(&schema).await?)?)
     }
 
     fn passing(&self) -> MutexGuard<'_, HashMap<String, Passing>> {

@@ -90,10 +90,8 @@ impl Summary {
         let failed: Vec<String> = failed
             .map(|table| format!("{}: {}", table.table, table.note.as_deref().unwrap_or_default()))
             .collect();
-        let unfollowed =
-            tables.iter().find(|table| table.table == "events" && table.note.is_some() && !table.failed);
-        let failed: Vec<String> =
-            failed.into_iter().chain(unfollowed.map(|_| UNFOLLOWED.to_owned())).collect();
+        let unfollowed = report.tables.iter().any(is_refused_feed).then(|| UNFOLLOWED.to_owned());
+        let failed: Vec<String> = failed.into_iter().chain(unfollowed).collect();
         let mut errors = report.tables.iter().filter_map(TableReport::error);
         Self {
             ending: if failed.is_empty() { Ending::Success } else { Ending::Partial },
@@ -141,6 +139,12 @@ impl Summary {
         }
         detail.into()
     }
+}
+
+/// Whether these are the events, and Stripe does not give them, or no longer.
+fn is_refused_feed(report: &TableReport) -> bool {
+    let is_refused = matches!(report.outcome, Ok(TableState::Unavailable { .. }));
+    report.table == "events" && (is_refused || report.error().is_some_and(SyncError::is_unavailable))
 }
 
 impl TableSummary {

@@ -77,7 +77,12 @@ fn store(connection: &Connection, all: Vec<Asked>) {
         Ok(applied) => applied.into_iter().map(Ok).collect(),
         Err(error) if batches.len() == 1 => vec![Err(error)],
         Err(error) => {
-            tracing::warn!(error = %error, batches = batches.len(), "what cannot be stored together is stored one by one");
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                batches = batches.len(),
+                "what cannot be stored together is stored one by one"
+            );
             batches.iter().map(|batch| alone(connection, batch)).collect::<Vec<Stored>>()
         }
     };
