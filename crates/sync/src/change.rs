@@ -158,7 +158,7 @@ impl<W: Warehouse> Changes<'_, W> {
         Ok(self.warehouse.apply(batch).await?.rows)
     }
 
-    /// Customers that others name but no list shows: deleted ones (trap 11).
+    /// Objects that others name but no list shows.
     pub(crate) async fn fetch_dangling(
         &self,
         resources: &[&'static Resource],

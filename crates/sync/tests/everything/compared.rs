@@ -1,6 +1,9 @@
 //! The warehouse's tables against the simulator's truth.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow_array::{cast::AsArray, types::Int64Type};
 use catalog::{Child, List, Resource, Table};
@@ -33,9 +36,9 @@ pub(crate) fn differences(warehouse: &Memory, world: &dyn World) -> Vec<String> 
             continue;
         };
         let how = match list.parent {
-            None => of_the_account(warehouse, list, truth),
+            None => of_the_account(warehouse, list, truth, &named(world, list.table.object)),
             Some(_) if catalog::resource(list.table.name).is_some_and(|own| !own.is_apart()) => {
-                of_the_account(warehouse, list, truth)
+                of_the_account(warehouse, list, truth, &BTreeSet::new())
             }
             Some(_) => of_parents(warehouse, list, truth),
         };
@@ -45,7 +48,12 @@ pub(crate) fn differences(warehouse: &Memory, world: &dyn World) -> Vec<String> 
 }
 
 /// Objects by id, nested lists whole.
-fn of_the_account(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<String> {
+fn of_the_account(
+    warehouse: &Memory,
+    list: &List,
+    truth: Vec<Truth>,
+    named: &BTreeSet<String>,
+) -> Vec<String> {
     let resource = catalog::resource(list.table.name).unwrap();
     let children: Vec<_> = resource.children.iter().map(|child| by_parent(warehouse, child.table)).collect();
     let mut ours = BTreeMap::new();
@@ -58,11 +66,16 @@ fn of_the_account(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<Str
             found.push(format!("{id} is there twice"));
         }
     }
-    let mut of_this = std::collections::BTreeSet::new();
+    let mut of_this = BTreeSet::new();
     for Truth { standing, object, .. } in truth {
         let id = object["id"].as_str().unwrap().to_owned();
         of_this.insert(id.clone());
-        let hidden = matches!(standing, Standing::TestClock | Standing::Unlisted | Standing::Deleted);
+        // What no list shows can only be found where others name it.
+        let hidden = match standing {
+            Standing::TestClock | Standing::Deleted => true,
+            Standing::Unlisted => !named.contains(&id),
+            Standing::Shown | Standing::Inactive | Standing::Canceled | Standing::Closed => false,
+        };
         match (ours.get(&id), standing) {
             (None, _) if hidden => {}
             (None, _) => found.push(format!("{id} is missing ({standing:?})")),
@@ -78,6 +91,21 @@ fn of_the_account(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<Str
         );
     }
     found
+}
+
+/// The ids of one kind that others name in a column of theirs.
+fn named(world: &dyn World, kind: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for resource in catalog::resources().iter().filter(|resource| resource.list.parent.is_none()) {
+        let columns: Vec<_> = resource.table.columns.iter().filter(|column| column.refers_to(kind)).collect();
+        if columns.is_empty() {
+            continue;
+        }
+        for Truth { object, .. } in world.truth(resource.list.path).unwrap_or_default() {
+            named.extend(columns.iter().filter_map(|column| object[column.name].as_str().map(str::to_owned)));
+        }
+    }
+    named
 }
 
 /// Sets of objects, parent by parent, in their order.
