@@ -94,7 +94,7 @@ fn of_the_account(
 }
 
 /// The ids of one kind that others name in a column of theirs.
-fn named(world: &dyn World, kind: &str) -> BTreeSet<String> {
+pub(crate) fn named(world: &dyn World, kind: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for resource in catalog::resources().iter().filter(|resource| resource.list.parent.is_none()) {
         let columns: Vec<_> = resource.table.columns.iter().filter(|column| column.refers_to(kind)).collect();

@@ -13,11 +13,11 @@ use stripe_sim::{
     Fault, FaultScript, Sim, SimOptions,
     bulk::Mixed,
     gallery::{Gallery, GallerySpec},
-    world::World,
+    world::{Standing, World},
 };
 use sync::{Engine, Report, Reread, TableState};
 use tokio_util::sync::CancellationToken;
-use warehouse::Memory;
+use warehouse::{Memory, Warehouse as _};
 
 use self::compared::Worlds;
 
@@ -142,6 +142,23 @@ async fn trap_9_the_first_parents_that_are_refused_do_not_speak_for_all() {
     copy.world.advance(3_600);
     assert_eq!(Copy::withheld(&copy.cycle().await), [""; 0]);
     assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn trap_10_what_no_list_shows_is_there_where_others_name_it() {
+    let copy = connected(GallerySpec::default()).await;
+    copy.cycle().await;
+    for (path, kind) in [("/v1/reviews", "review"), ("/v1/prices", "price")] {
+        let named = compared::named(&*copy.world, kind);
+        let unlisted =
+            copy.world.truth(path).unwrap().into_iter().filter(|one| one.standing == Standing::Unlisted);
+        let unlisted: Vec<String> =
+            unlisted.map(|one| one.object["id"].as_str().unwrap().to_owned()).collect();
+        let wanted: Vec<_> = unlisted.into_iter().filter(|id| named.contains(id)).collect();
+        let table = catalog::by_object(kind).unwrap().table;
+        let missing = copy.warehouse.stale(&support::schema(), table, wanted.clone(), 0).await.unwrap();
+        assert!(!wanted.is_empty() && missing.is_empty(), "{missing:?} of {wanted:?}");
+    }
 }
 
 #[tokio::test]
