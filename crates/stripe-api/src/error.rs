@@ -27,13 +27,13 @@ pub enum StripeError {
         again: bool,
     },
     /// The key is not valid, or no longer.
-    #[error("Stripe refused the key: {message}. Connect again, or paste a valid key")]
+    #[error("Stripe refused the key: {}. Connect again, or paste a valid key", message.trim_end_matches('.'))]
     Unauthorized {
         /// Stripe's words, without the key.
         message: String,
     },
     /// The key or the account may not do this.
-    #[error("Stripe refused: {message}. Add the permission to the key if you need it")]
+    #[error("Stripe refused: {}. Add the permission to the key if you need it", message.trim_end_matches('.'))]
     Forbidden {
         /// Stripe's words, without the key.
         message: String,
