@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::AbortOnDropHandle;
@@ -30,6 +30,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How large an answer may be: a page of a hundred objects is a few hundred kilobytes.
 const LARGEST: usize = 64 * 1024 * 1024;
+/// The header in which Stripe names a request.
+const REQUEST_ID: &str = "request-id";
 
 /// Whom to ask, and how.
 #[derive(Debug, Clone)]
@@ -210,7 +212,7 @@ impl Stripe {
         DateTime::from_timestamp_micros(given).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// The time by Stripe's own clock, as its last answer said; none before the first. How long ago something was is asked
+    /// The time by Stripe's own clock, as its last answer said, be it a refusal; none before the first. How long ago something was is asked
     /// of it, since the clock of this machine may be wrong.
     #[must_use]
     pub fn date(&self) -> Option<DateTime<Utc>> {
@@ -297,16 +299,22 @@ impl Stripe {
         let answer = sent(request, carrier.as_deref()).await?;
         let status = answer.status();
         let headers = answer.headers().clone();
+        let date = self.dated(status, &headers);
         let body = whole(answer, LARGEST).await?;
         if !status.is_success() {
             return Err(StripeError::from_answer(status.as_u16(), &body, &steering(&headers)));
         }
-        let date = text(&headers, "date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
-        let date: Option<DateTime<Utc>> = date.map(Into::into);
-        if let Some(date) = date {
-            self.inner.date.store(date.timestamp(), Ordering::Relaxed);
-        }
-        Ok(Answer { body, sent_at, date, request_id: text(&headers, "request-id") })
+        Ok(Answer { body, sent_at, date, request_id: text(&headers, REQUEST_ID) })
+    }
+
+    /// What Stripe's clock says in an answer, be it a refusal; kept for [`Stripe::date`]. A refusal in which Stripe names no
+    /// request may be a proxy's, which has a clock of its own.
+    fn dated(&self, status: StatusCode, headers: &HeaderMap) -> Option<DateTime<Utc>> {
+        let is_stripes = status.is_success() || headers.contains_key(REQUEST_ID);
+        let date = text(headers, "date").filter(|_| is_stripes)?;
+        let date = DateTime::parse_from_rfc2822(&date).ok()?;
+        self.inner.date.store(date.timestamp(), Ordering::Relaxed);
+        Some(date.into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, net::SocketAddr, task::Poll};
 
-use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Router, response::IntoResponse, routing::get};
 use stripe_sim::{
     DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     bulk::{Bulk, BulkCounts},
@@ -133,6 +133,22 @@ async fn trap_22_a_refusal_that_must_not_be_repeated_holds_what_follows_all_the_
     let began = std::time::Instant::now();
     stripe.get("/v1/coupons", &[]).await.unwrap();
     assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_refusal_of_stripe_tells_its_time_and_one_of_a_proxy_does_not() {
+    const DATE: (&str, &str) = ("date", "Tue, 20 Oct 2026 10:00:00 GMT");
+    let refused = || async { (StatusCode::FORBIDDEN, [DATE, ("request-id", "req_1")], "{}") };
+    let proxied = || async { (StatusCode::FORBIDDEN, [DATE], "<html>You may not go there.</html>") };
+    let router = Router::new().route("/v1/events", get(refused)).route("/v1/charges", get(proxied));
+    let stripe = stripe(config(serve(router).await));
+    stripe.get("/v1/charges", &[]).await.unwrap_err();
+    assert_eq!(stripe.date(), None);
+    stripe.get("/v1/events", &[]).await.unwrap_err();
+    assert_eq!(
+        stripe.date().map(|date| date.to_rfc2822()).as_deref(),
+        Some("Tue, 20 Oct 2026 10:00:00 +0000")
+    );
 }
 
 #[tokio::test]

@@ -16,3 +16,4 @@ mod room;
 mod small;
 #[path = "../support/mod.rs"]
 mod support;
+mod withheld;
