@@ -100,7 +100,7 @@ impl<W: Warehouse> Changes<'_, W> {
 
     async fn ask(&self, resource: &'static Resource, id: String) -> Asked {
         let slow = |_| Err(SyncError::Slow { path: resource.list.path.to_owned() });
-        let object = timeout(self.patience, self.fetch.object(resource, &id)).await.unwrap_or_else(slow);
+        let object = timeout(self.patience, self.object(resource, &id)).await.unwrap_or_else(slow);
         Asked { resource, id, object }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Slice, SyncError,
     asking::{self, Request},
-    expansions::{Expansion, Expansions},
+    expansions::Expansions,
     state::HOLD_BACK,
 };
 
@@ -73,7 +73,7 @@ pub(crate) struct Fetch {
     /// Requests, and the pauses before they are repeated, end with it.
     pub(crate) stop: CancellationToken,
     /// Where Stripe refused to expand, objects are asked for without that.
-    expansions: Arc<Mutex<Expansions>>,
+    pub(crate) expansions: Arc<Mutex<Expansions>>,
 }
 
 impl Fetch {
@@ -84,47 +84,6 @@ impl Fetch {
     /// How many requests to the endpoint of `path` to have under way at once: `least`, more when answers take long.
     pub(crate) fn width(&self, path: &str, least: usize) -> usize {
         self.stripe.width(path, DIGESTED).clamp(least, least.max(WIDEST))
-    }
-
-    /// What Stripe's answers said of a table's expansions.
-    pub(crate) fn expansion(&self, table: &str) -> Expansion {
-        self.expansions().of(table)
-    }
-
-    fn expansions(&self) -> MutexGuard<'_, Expansions> {
-        self.expansions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An answer; where Stripe refuses it, asked for once more without expansions, which may be what it refuses.
-    async fn expanded<T>(
-        &self,
-        resource: &'static Resource,
-        request: Request,
-        mut decode: impl FnMut(&Answer) -> Result<T, DecodeError>,
-    ) -> Result<(T, Answer), SyncError> {
-        let table = resource.table.name;
-        let request = if self.expansions().is_refused(table) { request.plain() } else { request };
-        match self.decoded(&request, &mut decode).await {
-            Err(refusal) if refusal.is_unavailable() && request.is_expanded() => {
-                let answer = self.decoded(&request.plain(), &mut decode).await?;
-                let why = refusal.sentence();
-                tracing::warn!(
-                    table,
-                    why,
-                    "Stripe does not let the key expand nested lists of a table; they are not copied"
-                );
-                self.expansions().refuse(table, why);
-                Ok(answer)
-            }
-            Ok(answer) => {
-                // One object that is expanded says nothing of the list, where it may be refused again.
-                if request.is_expanded() && request.path == resource.list.path {
-                    self.expansions().grant(table);
-                }
-                Ok(answer)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// The next page of a slice, with its nested lists completed, and the slice after it.
@@ -186,13 +145,13 @@ impl Fetch {
         Ok((id, object))
     }
 
-    /// Asks for one object at the pinned version.
+    /// Asks for one object at the pinned version. Whoever can tell what its refusal means asks by `Changes::object`.
     pub(crate) async fn object(&self, resource: &'static Resource, id: &str) -> Result<Object, SyncError> {
         // Not later than the request is sent: what happens after it must win.
         let as_of_micros = self.stripe.now().timestamp_micros();
         let Some(request) = asking::object(resource, id) else { return Ok(Object::Gone { as_of_micros }) };
-        match self.expanded(resource, request, |_| Ok(())).await {
-            Ok(((), answer)) => Ok(Object::Found(answer)),
+        match self.ask(&self.allowed(resource, request)).await {
+            Ok(answer) => Ok(Object::Found(answer)),
             Err(SyncError::Stripe { source, .. }) if source.is_missing() => Ok(Object::Gone { as_of_micros }),
             Err(error) => Err(error),
         }
@@ -238,7 +197,7 @@ impl Fetch {
         decoder: &mut Decoder,
     ) -> Result<Fetched, SyncError> {
         let decoded = |answer: &Answer| decoder.page(&answer.body, answer.sent_at.timestamp_micros(), skip);
-        let (page, answer) = self.expanded(resource, request, decoded).await?;
+        let (page, answer) = self.listed(resource, request, decoded).await?;
         Ok(Fetched { page, body: answer.body, date: answer.date })
     }
 

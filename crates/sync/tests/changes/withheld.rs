@@ -1,21 +1,234 @@
-//! What Stripe does not show: events.
+//! What Stripe does not show: the nested lists of one object, events.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicI64, Ordering},
 };
 
+use arrow_array::cast::AsArray;
+use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
+use sync::{Awaited, Pass, Pushed, PushedEvent};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    small::{BEGAN, Small, Ticking, connected, customer},
+    small::{BEGAN, Copied, Small, Ticking, connected, customer},
     support,
 };
 
 const DAY: i64 = 86_400;
 /// What time it is for Stripe, as long as nothing passes.
 const NOW: i64 = BEGAN + 1_000_000;
+
+/// An event as it is pushed.
+fn pushed(number: i64, created: i64, name: &str, object: &Value) -> PushedEvent {
+    let data = json!({ "object": { "id": object["id"], "object": object["object"] } });
+    let id = format!("evt_{number}");
+    let event = json!({ "id": id, "object": "event", "created": created, "type": name, "data": data });
+    PushedEvent { id, body: event.to_string().into_bytes(), looked_at_micros: None }
+}
+
+impl Copied {
+    async fn pass(&self, events: Vec<PushedEvent>) -> Pass {
+        self.engine.apply_pushed(events, &CancellationToken::new()).await.unwrap()
+    }
+
+    async fn is_applied(&self, event: PushedEvent) -> bool {
+        let id = event.id.clone();
+        self.pass(vec![event]).await.events[&id] == Pushed::Applied
+    }
+
+    /// The names of the children that are there, with their parents.
+    fn children(&self, table: &str) -> Vec<(String, String)> {
+        let resource = catalog::resource("customers").unwrap();
+        let child = resource.children.iter().find(|child| child.table.name == table).unwrap();
+        let rows = self.warehouse.rows(&support::schema(), child.table);
+        let text = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let (parents, values) = (text("_parent"), text("value"));
+        let gone = rows.column_by_name("_deleted").unwrap().as_boolean().clone();
+        let there = (0..rows.num_rows()).filter(|&row| !gone.value(row));
+        let mut there: Vec<_> =
+            there.map(|row| (parents.value(row).to_owned(), values.value(row).to_owned())).collect();
+        there.sort();
+        there
+    }
+}
+
+/// A customer, and the tax id that Stripe shows with it when it is asked to expand that.
+fn taxed(number: i64, value: &str) -> [Value; 2] {
+    let tax_id = json!({
+        "id": format!("txi_{number}"), "object": "tax_id", "created": BEGAN, "customer": format!("cus_{number}"),
+        "value": value,
+    });
+    [customer(number, value), tax_id]
+}
+
+/// What was asked, and how one kind of request is refused.
+#[derive(Clone, Default)]
+struct Refusing {
+    asked: Arc<Mutex<Vec<String>>>,
+    refused: Arc<Mutex<&'static str>>,
+}
+
+impl Refusing {
+    /// From now on refuses to expand what begins so.
+    fn refuse(&self, path: &'static str) {
+        *self.refused.lock().unwrap() = path;
+    }
+
+    /// How many objects, and lists, of customers were asked for since the last time, expanded and plain.
+    fn asked(&self) -> [usize; 4] {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let of = |list: bool, expanded: bool| {
+            asked
+                .iter()
+                .filter(|path| {
+                    path.starts_with("/v1/customers?") == list && path.contains("expand") == expanded
+                })
+                .count()
+        };
+        [of(false, true), of(false, false), of(true, true), of(true, false)]
+    }
+}
+
+/// Ten old customers and a new one, copied; Stripe may refuse to expand them.
+async fn of_taxed() -> (Copied, Refusing) {
+    let world = Small::default();
+    (100..110).flat_map(|number| taxed(number, "before")).for_each(|object| world.put(object));
+    world.put(customer(500_000, ""));
+    world.event(1, BEGAN + 900_000, "customer.updated", &customer(500_000, ""));
+    let mut copied = connected(world, FaultScript::new()).await;
+    let refusing = Refusing::default();
+    let on_the_way = refusing.clone();
+    copied.treat(move |path, answer| {
+        let of_parts = ["balance_transactions", "payment_methods", "sources?", "tax_ids?"];
+        if path.starts_with("/v1/customers") && !of_parts.iter().any(|part| path.contains(part)) {
+            on_the_way.asked.lock().unwrap().push(path.clone());
+        }
+        let refused = *on_the_way.refused.lock().unwrap();
+        if refused.is_empty() || !path.starts_with(refused) || !path.contains("expand") {
+            return answer;
+        }
+        let message = "This property cannot be expanded (sources).";
+        let refusal = json!({ "error": { "message": message, "type": "invalid_request_error" } });
+        let answer = http::Response::builder().status(400).body(refusal.to_string().into());
+        Box::pin(async move { Ok(answer?) })
+    });
+    copied.cycle().await;
+    assert_eq!(copied.children("customer_tax_ids").len(), 10);
+    refusing.asked();
+    (copied, refusing)
+}
+
+fn told() -> Vec<PushedEvent> {
+    let events = 100..110;
+    events
+        .map(|number| pushed(number, BEGAN + 900_000 + number, "customer.updated", &customer(number, "")))
+        .collect()
+}
+
+impl Copied {
+    /// All old customers change.
+    fn change_taxed(&self, value: &str) {
+        (100..110).flat_map(|number| taxed(number, value)).for_each(|object| self.world.put(object));
+    }
+
+    fn tell(&self) {
+        for number in 100..110 {
+            self.world.event(number, BEGAN + 900_000 + number, "customer.updated", &customer(number, ""));
+        }
+    }
+
+    /// How many customers, and how many tax ids, are as they became.
+    fn changed(&self) -> (usize, usize) {
+        let customers =
+            self.table("customer").into_values().filter(|(row, _)| row["name"] == "after").count();
+        let children = self.children("customer_tax_ids");
+        assert_eq!(children.len(), 10, "none is blanked");
+        (customers, children.iter().filter(|(_, value)| value == "after").count())
+    }
+
+    async fn missing(&self) -> Option<String> {
+        let stored = warehouse::Warehouse::checkpoints(&*self.warehouse, &support::schema()).await.unwrap();
+        sync::missing_parts(&stored).remove("customers")
+    }
+}
+
+#[tokio::test]
+async fn trap_13_a_refusal_to_expand_one_object_speaks_for_no_other() {
+    let (copied, refusing) = of_taxed().await;
+    copied.change_taxed("after");
+    copied.tell();
+    refusing.refuse("/v1/customers/cus_100?");
+    copied.cycle().await;
+    assert_eq!((copied.changed(), refusing.asked()), ((9, 9), [10, 0, 1, 0]), "it is as good as not read");
+    copied.cycle().await;
+    assert_eq!((copied.changed(), refusing.asked()), ((9, 9), [1, 0, 1, 0]), "it is owed, and nothing else");
+    assert_eq!(copied.missing().await, None);
+    refusing.refuse("");
+    copied.cycle().await;
+    assert_eq!(copied.changed(), (10, 10));
+    refusing.asked();
+    copied.cycle().await;
+    assert_eq!(refusing.asked(), [0, 0, 1, 0], "nothing is walked again");
+}
+
+#[tokio::test]
+async fn trap_13_in_a_pass_the_event_of_an_object_that_is_not_expanded_waits_and_no_other() {
+    let (copied, refusing) = of_taxed().await;
+    copied.change_taxed("after");
+    refusing.refuse("/v1/customers/cus_100?");
+    let mut pass = copied.pass(told()).await;
+    assert_eq!(refusing.asked(), [10, 0, 1, 0], "its list is asked, since it may speak for all");
+    let waiting = pass.events.remove("evt_100");
+    assert!(
+        matches!(&waiting, Some(Pushed::Waits { awaited: Awaited::Object { why }, .. }) if why.contains("cus_100"))
+    );
+    assert!(pass.events.values().all(|what| *what == Pushed::Applied), "{pass:?}");
+    assert_eq!(copied.changed(), (9, 9));
+    refusing.refuse("");
+    let Some(Pushed::Waits { looked_at_micros, .. }) = waiting else { panic!("{waiting:?}") };
+    let again = PushedEvent { looked_at_micros: Some(looked_at_micros), ..told().remove(0) };
+    assert!(copied.is_applied(again).await);
+    assert_eq!(copied.changed(), (10, 10));
+}
+
+#[tokio::test]
+async fn trap_13_a_pass_learns_from_the_list_that_nothing_is_expanded_and_what_it_lacks_is_read_later() {
+    let (copied, refusing) = of_taxed().await;
+    copied.change_taxed("after");
+    refusing.refuse("/v1/customers");
+    let applied = async || {
+        let pass = copied.pass(told()).await;
+        assert!(pass.events.values().all(|what| *what == Pushed::Applied), "{pass:?}");
+    };
+    applied().await;
+    assert_eq!(copied.changed(), (10, 0));
+    assert!(copied.missing().await.unwrap().contains("cannot be expanded"));
+    refusing.asked();
+    applied().await;
+    let [expanded, plain, listed @ ..] = refusing.asked();
+    assert!((1..=8).contains(&expanded) && plain == 10, "{expanded} {plain}");
+    assert_eq!(listed, [0, 0], "what is stored needs not be asked");
+    // Nothing but the mark in the warehouse tells which rows lack something.
+    refusing.refuse("");
+    copied.cycle().await;
+    copied.cycle().await;
+    assert_eq!((copied.changed(), copied.missing().await), ((10, 10), None));
+}
+
+#[tokio::test]
+async fn trap_13_and_23_where_the_list_is_refused_too_every_event_waits_and_it_is_not_asked_for_each() {
+    let (copied, refusing) = of_taxed().await;
+    copied.change_taxed("after");
+    copied.sim.set_faults(FaultScript::new().always("/v1/customers", Fault::status(403)));
+    let pass = copied.pass(told()).await;
+    assert!(pass.events.values().all(|what| matches!(what, Pushed::Waits { .. })), "{pass:?}");
+    let [expanded, plain, listed, listed_plain] = refusing.asked();
+    assert_eq!((expanded, plain), (10, 0));
+    assert!(listed < 10 && listed == listed_plain, "only those under way at once ask it: {listed}");
+    assert_eq!((copied.changed(), copied.missing().await), ((0, 0), None));
+}
 
 /// By its own clock everything else that is due would be so in 400 days.
 #[tokio::test]
