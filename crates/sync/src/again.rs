@@ -122,6 +122,13 @@ pub(crate) struct Asked {
     object: Result<Object, SyncError>,
 }
 
+impl Asked {
+    /// What it is that Stripe says nothing of, not even that it was deleted.
+    pub(crate) fn missing(&self) -> Option<(&'static Resource, &str)> {
+        matches!(self.object, Ok(Object::Gone { .. })).then_some((self.resource, &self.id))
+    }
+}
+
 /// Objects that were read again, to be stored in one transaction, of whatever tables they are.
 pub(crate) struct ReadAgain {
     /// What is gone.

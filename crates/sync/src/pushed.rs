@@ -69,7 +69,7 @@ pub enum Awaited {
         /// The table.
         table: &'static str,
     },
-    /// Stripe's answer about an object that could not be read, or could not be understood.
+    /// Stripe's answer about an object that could not be read, could not be understood, or does not show yet.
     #[error("{why}")]
     Object {
         /// Why it could not, in a sentence.
@@ -138,8 +138,12 @@ impl<W: Warehouse> Passing<'_, W> {
     async fn round(&mut self, since_micros: i64, events: Vec<Told>) -> Result<(), SyncError> {
         let mut read = ReadAgain::new(self.changes.schema);
         let named = self.named(&events);
-        self.read(named, since_micros, &mut read).await?;
-        let failed = failures(&mut read);
+        let Fetch { stripe, .. } = self.changes.fetch;
+        let may_come = |subject: &Subject| {
+            let mut naming = events.iter().filter(|told| told.subjects.contains(subject));
+            naming.all(|told| told.is_young(since_micros, stripe) && !told.tells_of_a_deletion())
+        };
+        let failed = self.read(named, since_micros, &mut read, may_come).await?;
         let mut applied = Vec::new();
         for told in events {
             match self.obstacle(&told, &failed) {
@@ -175,13 +179,15 @@ impl<W: Warehouse> Passing<'_, W> {
     }
 
     /// Reads objects again that the warehouse does not show as they are since, the tables side by side: Stripe's limits
-    /// are for each of them.
+    /// are for each of them. Gives those that it could not read, and why: what was never there and `may_come` yet is no
+    /// more gone than read.
     async fn read(
         &mut self,
         named: BTreeMap<&'static str, (&'static Resource, Vec<String>)>,
         since_micros: i64,
         read: &mut ReadAgain,
-    ) -> Result<(), SyncError> {
+        may_come: impl Fn(&Subject) -> bool,
+    ) -> Result<BTreeMap<Subject, String>, SyncError> {
         let changes = &self.changes;
         let mut asked = Vec::new();
         for (resource, ids) in named.into_values() {
@@ -189,15 +195,29 @@ impl<W: Warehouse> Passing<'_, W> {
             asked.push(changes.asked(resource, stale));
         }
         let mut asked = pin!(stream::iter(asked).flatten_unordered(TABLES));
-        let mut rows = 0;
+        let (mut failed, mut rows) = (BTreeMap::new(), 0);
         while let Some(asked) = asked.next().await {
+            if let Some((resource, id)) = asked.missing() {
+                let subject = subject(resource, id.to_owned());
+                if may_come(&subject) && self.was_never_there(resource, id).await? {
+                    failed.insert(subject, format!("Stripe does not show {id} yet"));
+                    continue;
+                }
+            }
             read.add(changes.fetch, asked).await?;
             if read.is_full() {
                 rows += changes.store(read.take()).await?;
             }
         }
         self.done.rows += rows;
-        Ok(())
+        failed.extend(failures(read));
+        Ok(failed)
+    }
+
+    async fn was_never_there(&self, resource: &'static Resource, id: &str) -> Result<bool, SyncError> {
+        let Changes { warehouse, schema, .. } = self.changes;
+        let unknown = warehouse.stale(schema, resource.table, vec![id.to_owned()], 0).await?;
+        Ok(!unknown.is_empty())
     }
 
     /// What keeps an event from being called applied.
@@ -245,11 +265,14 @@ impl<W: Warehouse> Passing<'_, W> {
             Course::Read(_) => thin.iter().filter(own).map(|told| told.id.clone()).collect(),
             Course::Wait | Course::Unavailable | Course::Nothing => Vec::new(),
         };
-        self.read(BTreeMap::from([(events.table.name, (events, ids))]), since_micros, read).await?;
-        let mut failed = failures(read);
+        let named = BTreeMap::from([(events.table.name, (events, ids))]);
+        let Fetch { stripe, .. } = self.changes.fetch;
+        let may_come = |subject: &Subject| {
+            thin.iter().any(|told| told.id == subject.id && told.is_young(since_micros, stripe))
+        };
+        let mut failed = self.read(named, since_micros, read, may_come).await?;
         for Told { id, .. } in thin {
-            let subject = Subject { object: events.table.object.to_owned(), id: id.clone() };
-            let outcome = match failed.remove(&subject) {
+            let outcome = match failed.remove(&subject(events, id.clone())) {
                 Some(why) => {
                     Pushed::Waits { awaited: Awaited::Object { why }, looked_at_micros: since_micros }
                 }
@@ -282,10 +305,12 @@ impl<W: Warehouse> Passing<'_, W> {
 
 /// What could not be read, and why.
 fn failures(read: &mut ReadAgain) -> BTreeMap<Subject, String> {
-    let subject = |(resource, id, error): (&Resource, String, SyncError)| {
-        (Subject { object: resource.table.object.to_owned(), id }, error.sentence())
-    };
-    std::mem::take(&mut read.failed).into_iter().map(subject).collect()
+    let failed = std::mem::take(&mut read.failed).into_iter();
+    failed.map(|(resource, id, error)| (subject(resource, id), error.sentence())).collect()
+}
+
+fn subject(resource: &Resource, id: String) -> Subject {
+    Subject { object: resource.table.object.to_owned(), id }
 }
 
 /// Where objects of this kind rest, events of API v1 themselves apart.

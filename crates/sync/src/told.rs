@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
+use serde::Deserialize;
+use stripe_api::Stripe;
+
 use crate::{
     Pushed, PushedEvent,
     event::{self, Subject},
+    state::HOLD_BACK,
 };
 
 /// An event that is understood.
@@ -14,6 +19,52 @@ pub(crate) struct Told {
     pub(crate) subjects: Vec<Subject>,
     /// It is one of API v1, and so has a place in the table of events.
     pub(crate) is_v1: bool,
+}
+
+/// When an event happened, in seconds, or as API v2 writes it (trap 6).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Seconds(i64),
+    Text(String),
+}
+
+impl Moment {
+    fn seconds(&self) -> Option<i64> {
+        match self {
+            Self::Seconds(seconds) => Some(*seconds),
+            Self::Text(text) => Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Dated {
+    created: Moment,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(rename = "type")]
+    name: String,
+}
+
+impl Told {
+    /// Whether it happened so short a time ago that Stripe may not show yet what it names (trap 4): by Stripe's clock, or,
+    /// where that or its own second is not known, by when it was first looked at.
+    pub(crate) fn is_young(&self, since_micros: i64, stripe: &Stripe) -> bool {
+        let created = serde_json::from_slice(&self.body).ok().and_then(|Dated { created }| created.seconds());
+        let passed = match (created, stripe.date()) {
+            (Some(created), Some(date)) => date.timestamp().abs_diff(created),
+            (_, _) => stripe.now().timestamp_micros().abs_diff(since_micros) / 1_000_000,
+        };
+        passed < HOLD_BACK.unsigned_abs()
+    }
+
+    /// Whether it says that something is gone.
+    pub(crate) fn tells_of_a_deletion(&self) -> bool {
+        serde_json::from_slice(&self.body).is_ok_and(|Named { name }| name.ends_with(".deleted"))
+    }
 }
 
 /// Events by when they were first looked at, the earliest first. What cannot be understood is told at once.

@@ -1,4 +1,4 @@
-//! What Stripe does not show: the nested lists of one object, events.
+//! What Stripe does not show: what is too new, the nested lists of one object, events.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,13 +12,17 @@ use sync::{Awaited, Pass, Pushed, PushedEvent};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    small::{BEGAN, Copied, Small, Ticking, connected, customer},
+    small::{BEGAN, Copied, Small, Ticking, connected, copied, customer},
     support,
 };
 
 const DAY: i64 = 86_400;
 /// What time it is for Stripe, as long as nothing passes.
 const NOW: i64 = BEGAN + 1_000_000;
+
+fn payment_method(number: i64) -> Value {
+    json!({ "id": format!("pm_{number}"), "object": "payment_method", "created": BEGAN + number })
+}
 
 /// An event as it is pushed.
 fn pushed(number: i64, created: i64, name: &str, object: &Value) -> PushedEvent {
@@ -31,6 +35,17 @@ fn pushed(number: i64, created: i64, name: &str, object: &Value) -> PushedEvent 
 impl Copied {
     async fn pass(&self, events: Vec<PushedEvent>) -> Pass {
         self.engine.apply_pushed(events, &CancellationToken::new()).await.unwrap()
+    }
+
+    /// Pushes an event that waits; gives why, and the event as it is pushed again.
+    async fn waits(&self, event: PushedEvent) -> (String, PushedEvent) {
+        let mut pass = self.pass(vec![event.clone()]).await;
+        let Some(Pushed::Waits { awaited: Awaited::Object { why }, looked_at_micros }) =
+            pass.events.remove(&event.id)
+        else {
+            panic!("{pass:?}")
+        };
+        (why, PushedEvent { looked_at_micros: Some(looked_at_micros), ..event })
     }
 
     async fn is_applied(&self, event: PushedEvent) -> bool {
@@ -52,6 +67,87 @@ impl Copied {
         there.sort();
         there
     }
+}
+
+/// A copy of payment methods, whose list cannot be asked by time: nothing but the next walk would mend what is wrong.
+async fn of_payment_methods() -> Copied {
+    let world = Small::default();
+    (0..3).for_each(|number| world.put(payment_method(number)));
+    world.put(customer(0, ""));
+    copied(world).await
+}
+
+#[tokio::test]
+async fn trap_4_what_is_pushed_before_stripe_shows_it_waits_until_it_does() {
+    let copied = of_payment_methods().await;
+    let new = payment_method(9);
+    let (why, event) = copied.waits(pushed(1, NOW, "payment_method.attached", &new)).await;
+    assert_eq!(why, "Stripe does not show pm_9 yet");
+    assert!(!copied.table("payment_method").contains_key("pm_9"));
+    assert_eq!(copied.table("event").len(), 0, "the feed would pass over it");
+    copied.world.age.fetch_add(30, Ordering::Relaxed);
+    let (_, event) = copied.waits(event).await;
+    copied.world.put(new.clone());
+    assert!(copied.is_applied(event).await);
+    assert_eq!(copied.table("payment_method")["pm_9"], (new, false));
+    assert_eq!(copied.table("event").len(), 1);
+}
+
+#[tokio::test]
+async fn trap_4_what_stripe_does_not_show_for_two_minutes_is_gone() {
+    let copied = of_payment_methods().await;
+    let (_, event) = copied.waits(pushed(1, NOW, "payment_method.attached", &payment_method(9))).await;
+    copied.world.age.fetch_add(120, Ordering::Relaxed);
+    assert!(copied.is_applied(event).await);
+    assert!(copied.table("payment_method")["pm_9"].1);
+}
+
+#[tokio::test]
+async fn trap_4_and_11_what_was_there_or_is_said_to_be_deleted_or_was_named_before_is_gone_at_once() {
+    let copied = of_payment_methods().await;
+    copied.world.objects.lock().unwrap().remove("payment_method");
+    assert!(copied.is_applied(pushed(1, NOW, "payment_method.updated", &payment_method(0))).await);
+    assert!(copied.is_applied(pushed(2, NOW, "payment_method.deleted", &payment_method(7))).await);
+    let events = [NOW - 120, NOW].map(|created| {
+        let number = created - BEGAN;
+        pushed(number, created, "payment_method.updated", &payment_method(8))
+    });
+    let pass = copied.pass(events.to_vec()).await;
+    assert!(pass.events.values().all(|what| *what == Pushed::Applied), "{pass:?}");
+    let gone: Vec<_> =
+        copied.table("payment_method").into_iter().filter(|(_, row)| row.1).map(|(id, _)| id).collect();
+    assert_eq!(gone, ["pm_0", "pm_7", "pm_8"]);
+}
+
+/// An event that does not say when it happened.
+#[tokio::test]
+async fn trap_4_what_is_not_known_to_be_old_is_as_old_as_the_first_look_at_it() {
+    let copied = of_payment_methods().await;
+    let mut event = pushed(1, NOW, "payment_method.attached", &payment_method(9));
+    event.body = String::from_utf8(event.body).unwrap().replace("created", "made").into_bytes();
+    let (_, event) = copied.waits(event).await;
+    copied.clock.0.fetch_add(119_000, Ordering::Relaxed);
+    let (_, event) = copied.waits(event).await;
+    copied.clock.0.fetch_add(2_000, Ordering::Relaxed);
+    copied.pass(vec![event]).await;
+    assert!(copied.table("payment_method")["pm_9"].1);
+}
+
+/// A thin event is read itself, since it is pushed without much of what it says.
+#[tokio::test]
+async fn trap_4_and_18_a_thin_event_that_does_not_show_yet_waits() {
+    let copied = of_payment_methods().await;
+    let created = chrono::DateTime::from_timestamp(NOW - 5, 0).unwrap().to_rfc3339();
+    let thin = json!({
+        "id": "evt_1", "object": "v2.core.event", "type": "v1.customer.deleted", "created": created,
+        "related_object": { "id": "cus_0", "type": "customer", "url": "/v1/customers/cus_0" },
+    });
+    let event =
+        PushedEvent { id: "evt_1".to_owned(), body: thin.to_string().into_bytes(), looked_at_micros: None };
+    let (why, event) = copied.waits(event).await;
+    assert_eq!(why, "Stripe does not show evt_1 yet");
+    copied.world.age.fetch_add(120, Ordering::Relaxed);
+    assert!(copied.is_applied(event).await);
 }
 
 /// A customer, and the tax id that Stripe shows with it when it is asked to expand that.
