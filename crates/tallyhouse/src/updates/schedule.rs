@@ -43,13 +43,14 @@ impl Updates {
     }
 }
 
-/// A first copy that was cut short is due at once; Stripe's refusal of the credentials waits for a person.
+/// A first copy that was cut short is due at once; Stripe's refusal of the credentials waits for a person. A beginning that
+/// lies in the future was noted while this machine's clock was ahead, and says nothing of how long ago it was.
 fn is_due(connection: &Connection, every: TimeDelta, now: DateTime<Utc>) -> bool {
     match connection.status {
         Status::Paused | Status::ReauthenticationRequired { .. } => false,
         Status::Connecting | Status::Backfilling { .. } => true,
         Status::Success | Status::Delayed { .. } | Status::Partial { .. } | Status::Failed { .. } => {
-            connection.last_started_at.is_none_or(|began| now - began >= every)
+            connection.last_started_at.is_none_or(|began| began > now || now - began >= every)
         }
     }
 }
@@ -81,6 +82,12 @@ mod tests {
             assert!(!due(status.clone(), Some(at(0)), 14), "{status:?}");
             assert!(due(status.clone(), None, 0), "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_no_connection_from_being_due() {
+        let ahead = Some(at(365 * 24 * 60));
+        assert!(is_due(&connection(Status::Success, ahead), TimeDelta::minutes(15), at(0)));
     }
 
     #[test]
