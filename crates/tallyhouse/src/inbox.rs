@@ -190,7 +190,8 @@ impl Writing {
         for ((connection_id, why), count) in counted {
             let noted = self.store.note_dropped(&connection_id, count, why, self.clock.now()).await;
             if let Err(error) = noted {
-                tracing::warn!(%error, connection_id, count, "could not count webhooks for somebody else");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, connection_id, count, "could not count webhooks for somebody else");
             }
         }
         if !group.deliveries.is_empty() {

@@ -9,13 +9,20 @@ mod server;
 #[path = "support/stripe.rs"]
 mod stripe;
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Output, sync::Arc};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use stripe_sim::{
     DEMO_KEY, DEMO_RESTRICTED_KEY, Fault, FaultScript, Key, Sim, SimOptions,
+    bulk::{Bulk, BulkCounts},
     story::{Story, StorySpec},
+    world::World,
 };
 use tokio::net::TcpListener;
 
@@ -49,8 +56,17 @@ fn badly(code: i32, address: &str, data: &Path, arguments: &[&str]) -> String {
 /// A business that stands still, with a key that may read everything; its address.
 async fn business() -> (Sim, String) {
     let spec = StorySpec { seed: 5, customers: 30, months: 3, end: 1_790_000_000, livemode: false };
+    shown(Arc::new(Story::new(spec))).await
+}
+
+/// Many charges, all alike.
+async fn bulk(charges: u64) -> (Sim, String) {
+    shown(Arc::new(Bulk::new(5, BulkCounts { customers: 5, charges }))).await
+}
+
+async fn shown(world: Arc<dyn World>) -> (Sim, String) {
     let keys = vec![Key::full(DEMO_KEY), Key::read_all(DEMO_RESTRICTED_KEY)];
-    let sim = Sim::new(Arc::new(Story::new(spec)), SimOptions { keys, ..SimOptions::default() });
+    let sim = Sim::new(world, SimOptions { keys, ..SimOptions::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let _until_the_runtime_ends = stripe::serve(&sim, listener);
@@ -240,6 +256,29 @@ async fn some_tables_failed_is_three() {
     assert!(told.contains("500"), "{told}");
     sim.set_faults(FaultScript::new());
     well(&address, data.path(), &["sync"]);
+}
+
+/// As on a full disk, no file may become larger than the warehouse is, and a little.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_disk_is_full_the_log_says_so() {
+    let (sim, address) = bulk(8_000).await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    sim.set_faults(FaultScript::new().always("/v1/charges", Fault::status(400)));
+    well(&address, data.path(), &["sync"]);
+    sim.set_faults(FaultScript::new());
+    let blocks = std::fs::metadata(data.path().join("warehouse.duckdb")).unwrap().len() / 512 + 128;
+    let sync = program(&address, data.path(), &["sync"]);
+    let mut full = Command::new("sh");
+    full.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+    full.arg(sync.get_program()).args(sync.get_args());
+    full.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = full.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let logged = String::from_utf8(output.stderr).unwrap();
+    let failed = logged.lines().find(|line| line.contains("an update failed")).expect(&logged);
+    assert!(failed.contains("ERROR") && failed.contains("File too large"), "{failed}");
+    assert!(!logged.contains(DEMO_RESTRICTED_KEY), "{logged}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,11 +34,28 @@ impl Cycle<'_> {
             let began_at = self.parts.clock.now();
             let mut done = Done::default();
             let result = self.work(shown, &mut done).await;
+            if let Err(error) = &result {
+                self.log(error);
+            }
             let summary = Summary::of(&result, done);
             self.note_end(&id, began_at, &summary).await?;
             Ok(summary)
         };
         noted.await.unwrap_or_else(|error| self.unnoted(&error))
+    }
+
+    /// Tells the log why the cycle ended early, with every cause: those of the warehouse are told nowhere else, since they
+    /// can quote rows.
+    fn log(&self, error: &SyncError) {
+        let (connection, told) = (&self.connection.name, error as &dyn std::error::Error);
+        match error {
+            SyncError::Stopped => {}
+            // It waits for a person, and the connection's page says for what.
+            error if error.is_unauthorized() => {
+                tracing::warn!(connection, error = told, "Stripe refused the credentials of an update");
+            }
+            _ => tracing::error!(connection, error = told, "an update failed"),
+        }
     }
 
     /// The store failed: the rows are safe, but nobody can be told of them there. Where the connection was deleted
@@ -47,7 +64,8 @@ impl Cycle<'_> {
         if matches!(error, StoreError::NotFound { .. }) {
             return Summary::default();
         }
-        tracing::error!(connection = self.connection.name, %error, "could not note an update cycle");
+        let told = error as &dyn std::error::Error;
+        tracing::error!(connection = self.connection.name, error = told, "could not note an update cycle");
         Summary::of(&Err(SyncError::Setup(error.to_string())), Done::default())
     }
 
@@ -118,7 +136,8 @@ impl Cycle<'_> {
     async fn note_percent(&self, percent: u8) {
         let status = Status::Backfilling { percent };
         if let Err(error) = self.parts.store.set_status_unless_paused(&self.connection.id, &status).await {
-            tracing::warn!(connection = self.connection.name, %error, "could not note how far the copy is");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(connection = self.connection.name, error, "could not note how far the copy is");
         }
     }
 

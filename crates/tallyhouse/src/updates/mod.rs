@@ -204,7 +204,8 @@ impl Updates {
             }
         };
         if let Err(error) = noted.await {
-            tracing::error!(connection = connection.name, %error, "could not note an update that panicked");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(connection = connection.name, error, "could not note an update that panicked");
         }
         summary
     }

@@ -78,7 +78,10 @@ impl Updates {
         for look in 1_u64.. {
             match parts.store.connections_with_deliveries(parts.clock.now()).await {
                 Ok(due) => due.iter().for_each(|(id, name)| self.wake_up(id, name)),
-                Err(error) => tracing::error!(%error, "could not look for webhooks that are due"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "could not look for webhooks that are due");
+                }
             }
             if look % TIDY == 0 {
                 parts.tidy().await;
@@ -94,7 +97,8 @@ impl Updates {
     pub(super) async fn look_again(&self, connection: &Connection) {
         let Inner { parts, .. } = &*self.inner;
         if let Err(error) = parts.store.hasten_deliveries(&connection.id, parts.clock.now()).await {
-            tracing::warn!(connection = connection.name, %error, "could not look at webhooks again");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(connection = connection.name, error, "could not look at webhooks again");
         }
         self.wake_up(&connection.id, &connection.name);
     }
@@ -116,10 +120,12 @@ impl Parts {
     /// goes back to the disk.
     async fn tidy(&self) {
         if let Err(error) = self.forget_rejected().await {
-            tracing::error!(%error, "could not look for webhooks that were kept long enough");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "could not look for webhooks that were kept long enough");
         }
         if let Err(error) = self.store.give_space_back().await {
-            tracing::warn!(%error, "could not give space of the inbox back to the disk");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "could not give space of the inbox back to the disk");
         }
     }
 

@@ -31,7 +31,10 @@ impl Updates {
     pub(super) async fn begin_due(&self, every: TimeDelta) {
         let connections = match self.inner.parts.store.connections().await {
             Ok(connections) => connections,
-            Err(error) => return tracing::error!(%error, "could not look for updates that are due"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::error!(error, "could not look for updates that are due");
+            }
         };
         let now = self.inner.parts.clock.now();
         for connection in connections.iter().filter(|connection| is_due(connection, every, now)) {
