@@ -4,6 +4,13 @@ use crate::error::{Doing as _, StoreError};
 use crate::store::{Store, time};
 use crate::token::new_id;
 
+// Rows are numbered in the order in which they came (`rowid`). Their times are the machine's, whose clock can be set.
+
+/// Updates of a connection that are kept.
+const KEPT: u32 = 1_000;
+/// Of older ones, those that one transaction forgets.
+const FORGOTTEN: u32 = 500;
+
 /// One update of a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cycle {
@@ -95,7 +102,35 @@ impl Store {
         }
     }
 
-    /// The newest updates of a connection, newest first.
+    /// Forgets the oldest updates of a connection beyond the newest 1,000, some of them in each transaction. The last of
+    /// each outcome stays, and so does one that runs.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when they could not be deleted; the rest goes the next time.
+    pub async fn forget_old_cycles(&self, connection_id: &str) -> Result<(), StoreError> {
+        loop {
+            let forgotten = sqlx::query(
+                "DELETE FROM cycles WHERE rowid IN ( \
+                     SELECT rowid FROM cycles WHERE connection_id = $1 \
+                     AND rowid < (SELECT rowid FROM cycles WHERE connection_id = $1 \
+                                  ORDER BY rowid DESC LIMIT 1 OFFSET $2) \
+                     AND rowid NOT IN (SELECT max(rowid) FROM cycles WHERE connection_id = $1 GROUP BY outcome) \
+                     ORDER BY rowid LIMIT $3)",
+            )
+            .bind(connection_id)
+            .bind(KEPT - 1)
+            .bind(FORGOTTEN)
+            .execute(&self.pool)
+            .await
+            .doing("forget old update cycles")?;
+            if forgotten.rows_affected() < u64::from(FORGOTTEN) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The newest updates of a connection, newest first: in the order in which they began, whatever the clock said.
     ///
     /// # Errors
     ///
@@ -103,7 +138,7 @@ impl Store {
     pub async fn cycles(&self, connection_id: &str, limit: u32) -> Result<Vec<Cycle>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, connection_id, began_at, ended_at, outcome, forced, row_count, detail FROM cycles \
-             WHERE connection_id = $1 ORDER BY began_at DESC, id LIMIT $2",
+             WHERE connection_id = $1 ORDER BY rowid DESC LIMIT $2",
         )
         .bind(connection_id)
         .bind(limit)
@@ -170,8 +205,49 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NewConnection;
     use crate::connections::tests::shop;
     use crate::store::testing::{at, store};
+
+    async fn ended(store: &Store, connection: &str, second: i64, outcome: Outcome) -> String {
+        let id = store.begin_cycle(connection, false, at(second)).await.unwrap();
+        let end = CycleEnd { at: at(second), outcome, rows: 0, detail: serde_json::Value::Null };
+        store.finish_cycle(&id, &end).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn old_cycles_are_forgotten_but_not_the_last_of_each_outcome_nor_others() {
+        let store = store().await;
+        let connection = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+        let other = NewConnection { name: "other".to_owned(), account_id: "acct_2".to_owned(), ..shop() };
+        let other = store.insert_connection(&other, at(0)).await.unwrap().id;
+        let others = ended(&store, &other, 1, Outcome::Success).await;
+        ended(&store, &connection, 1, Outcome::Success).await;
+        let last_well = ended(&store, &connection, 2, Outcome::Success).await;
+        let mut newest = Vec::new();
+        // The clock goes back meanwhile: what is newest is told by the order.
+        for number in 0..1_600 {
+            newest.push(ended(&store, &connection, 5_000 - number, Outcome::Failed).await);
+        }
+        newest.push(store.begin_cycle(&connection, false, at(0)).await.unwrap());
+        store.forget_old_cycles(&connection).await.unwrap();
+        let kept = store.cycles(&connection, 5_000).await.unwrap();
+        let kept: Vec<&str> = kept.iter().map(|cycle| cycle.id.as_str()).collect();
+        let mut expected: Vec<&str> = newest.iter().rev().take(1_000).map(String::as_str).collect();
+        expected.push(&last_well);
+        assert_eq!(kept, expected);
+        assert_eq!(store.cycles(&other, 10).await.unwrap()[0].id, others);
+    }
+
+    #[tokio::test]
+    async fn a_cycle_that_began_while_the_clock_was_ahead_does_not_stay_the_newest() {
+        let store = store().await;
+        let connection = store.insert_connection(&shop(), at(0)).await.unwrap().id;
+        ended(&store, &connection, 31_536_000, Outcome::Success).await;
+        let newest = ended(&store, &connection, 1, Outcome::Success).await;
+        assert_eq!(store.cycles(&connection, 1).await.unwrap()[0].id, newest);
+    }
 
     #[tokio::test]
     async fn a_cycle_begins_ends_once_and_is_listed() {

@@ -156,9 +156,13 @@ impl Cycle<'_> {
                 .finish_cycle(cycle, &CycleEnd { at: ended_at, outcome, rows, detail: summary.detail() })
                 .await?;
         }
-        match summary.status() {
-            Some(status) => store.set_status_unless_paused(id, &status).await,
-            None => Ok(()),
+        if let Some(status) = summary.status() {
+            store.set_status_unless_paused(id, &status).await?;
         }
+        if let Err(error) = store.forget_old_cycles(id).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(connection = self.connection.name, error, "could not forget old update cycles");
+        }
+        Ok(())
     }
 }

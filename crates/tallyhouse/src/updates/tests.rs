@@ -152,6 +152,17 @@ async fn a_cycle_copies_and_says_so_everywhere() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_cycle_forgets_old_ones() {
+    let here = Here::new().await;
+    for _ in 0..1_005 {
+        here.store.begin_cycle(&here.shop.id, false, SystemClock.now()).await.unwrap();
+    }
+    here.run().await;
+    assert_eq!(here.store.cycles(&here.shop.id, 5_000).await.unwrap().len(), 1_000);
+    here.end().await;
+}
+
+#[tokio::test]
 async fn a_second_beginning_joins_the_cycle_that_runs() {
     let here = Here::new().await;
     let mut first = here.slow_cycle().await;
