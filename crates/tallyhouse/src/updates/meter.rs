@@ -21,7 +21,8 @@ pub(super) struct Meter {
 #[derive(Default)]
 struct Watched {
     before: u64,
-    live_before: bool,
+    /// Its first copy was complete: what comes mostly replaces the rows that it has.
+    full_before: bool,
     last_data_at: Option<DateTime<Utc>>,
     rows: u64,
     samples: VecDeque<Sample>,
@@ -39,7 +40,7 @@ impl Meter {
     pub(super) fn new(before: &[Standing], began_at: DateTime<Utc>) -> Self {
         let watched = |standing: &Standing| Watched {
             before: standing.rows,
-            live_before: matches!(standing.state, Some(TableState::Live { .. })),
+            full_before: standing.state.as_ref().is_some_and(is_full),
             last_data_at: standing.last_data_at,
             ..Watched::default()
         };
@@ -68,13 +69,18 @@ impl Meter {
     }
 }
 
+/// Whether the first copy of a table is complete. One that is compared with Stripe's list has its rows, too.
+fn is_full(state: &TableState) -> bool {
+    matches!(state, TableState::Live { .. } | TableState::Comparing { .. })
+}
+
 impl Watched {
     fn view(&mut self, name: &str, table: &TableProgress, now: DateTime<Utc>) -> TableProgressView {
         if table.rows > self.rows {
             (self.rows, self.last_data_at) = (table.rows, Some(now));
         }
         let pace = self.pace(Sample { at: now, rows: table.rows, permille: table.permille });
-        let state = match (&table.why, table.complete || self.live_before, table.permille) {
+        let state = match (&table.why, table.complete || self.full_before, table.permille) {
             (Some(_), _, _) if table.unavailable => TableStanding::Unavailable,
             (Some(_), _, _) => TableStanding::Failed,
             (None, true, _) => TableStanding::Live,
@@ -86,7 +92,7 @@ impl Watched {
             table: name.to_owned(),
             state,
             // A cycle after the first copy mostly replaces rows; how many are new is known at its end.
-            rows: if self.live_before { self.before } else { self.before + table.rows },
+            rows: if self.full_before { self.before } else { self.before + table.rows },
             percent: table.permille.and_then(|permille| u8::try_from(permille / 10).ok()),
             objects_per_s: pace.objects_per_s.filter(|_| copying),
             seconds_left: pace.seconds_left.filter(|_| copying),
@@ -132,6 +138,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use sync::{Began, Walks};
+
     use super::*;
 
     fn at(ms: i64) -> DateTime<Utc> {
@@ -163,13 +171,27 @@ mod tests {
         assert_eq!(charges.last_data_at, Some(at(2_000)));
     }
 
+    fn standing(state: TableState) -> Standing {
+        Standing {
+            table: "charges".to_owned(),
+            rows: 70,
+            last_data_at: None,
+            state: Some(state),
+            missing: None,
+        }
+    }
+
     #[test]
-    fn a_table_that_was_live_keeps_its_count_until_the_end() {
-        let state = Some(TableState::Live { frontier: None, walks: sync::Walks::default() });
-        let before =
-            Standing { table: "charges".to_owned(), rows: 70, last_data_at: None, state, missing: None };
-        let view = Meter::new(&[before], at(0)).view(&copying(5, 1000), at(1));
-        let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
-        assert_eq!((charges.rows, charges.state), (70, TableStanding::Live));
+    fn a_table_that_was_full_keeps_its_count_until_the_end() {
+        let walks = Walks { whole_micros: Some(0), recent_micros: Some(0) };
+        let began = Began { as_of_micros: 1, dated_micros: 1 };
+        for state in [
+            TableState::Live { frontier: None, walks },
+            TableState::Comparing { frontier: None, began, from: None, walks },
+        ] {
+            let view = Meter::new(&[standing(state)], at(0)).view(&copying(5, 500), at(1));
+            let charges = view.tables.iter().find(|table| table.table == "charges").unwrap();
+            assert_eq!((charges.rows, charges.state), (70, TableStanding::Live));
+        }
     }
 }
