@@ -11,7 +11,7 @@ use crate::{
     installation::{open_store, open_warehouse},
     local::Client,
     output::Output,
-    updates::{Standing, standings},
+    updates::{Standing, missed_changes, standings},
 };
 
 pub(crate) async fn run(config: Config, options: cli::Status, output: Output) -> anyhow::Result<ExitCode> {
@@ -63,6 +63,9 @@ fn line(standing: &Standing) -> String {
     let state = match &standing.state {
         None => "waiting".to_owned(),
         Some(TableState::Copying { .. }) => "copying".to_owned(),
+        Some(state) if missed_changes(state) => {
+            "comparing: changes of 29 days or more may have been missed".to_owned()
+        }
         Some(TableState::Comparing { .. }) => "comparing".to_owned(),
         Some(TableState::Live { .. }) => "live".to_owned(),
         Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),

@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use warehouse::Reader;
 
-use super::{Parts, Summary, engines::Engines, meter::Meter, standings, summary::Done};
+use super::{Parts, Summary, engines::Engines, meter::Meter, standing::states, standings, summary::Done};
 use crate::web::ProgressView;
 
 /// A page under way may end after a stop; a request that waits for Stripe longer than that may not.
@@ -115,10 +115,13 @@ impl Cycle<'_> {
         shown: &watch::Sender<ProgressView>,
     ) {
         let first = self.connection.last_success_began_at.is_none();
-        let mut noted = None;
+        let (mut noted, mut looked) = (None, false);
         let mut ending = progress.clone();
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
+            if now.phase != Phase::Starting && !std::mem::replace(&mut looked, true) {
+                self.look_for_missed_changes(&mut meter).await;
+            }
             let view = meter.view(&now, self.parts.clock.now());
             let percent = view.first_copy_percent();
             shown.send_replace(view);
@@ -130,6 +133,18 @@ impl Cycle<'_> {
             }
             // Nobody waits for a pause when there is nothing more to show.
             let _paused = timeout(PAUSE, ending.wait_for(|now| now.phase == Phase::Finished)).await;
+        }
+    }
+
+    /// Before the first walk the engine has found out whether Stripe dropped changes before they were read.
+    async fn look_for_missed_changes(&self, meter: &mut Meter) {
+        match states(self.reader, &self.connection.name).await {
+            Ok(states) => meter.compares(&states),
+            Err(error) => tracing::error!(
+                connection = self.connection.name,
+                error = format!("{error:#}"),
+                "could not read whether changes were missed"
+            ),
         }
     }
 

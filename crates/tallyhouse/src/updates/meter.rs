@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use sync::{Phase, Progress, TableProgress, TableState};
 
-use super::Standing;
+use super::{Standing, missed_changes};
 use crate::web::{ProgressView, SyncPhase, TableProgressView, TableStanding};
 
 /// How far back the pace is measured.
@@ -23,6 +23,8 @@ struct Watched {
     before: u64,
     /// Its first copy was complete: what comes mostly replaces the rows that it has.
     full_before: bool,
+    /// It is compared with Stripe, since changes of it may have been missed.
+    missed_changes: bool,
     last_data_at: Option<DateTime<Utc>>,
     rows: u64,
     samples: VecDeque<Sample>,
@@ -41,6 +43,7 @@ impl Meter {
         let watched = |standing: &Standing| Watched {
             before: standing.rows,
             full_before: standing.state.as_ref().is_some_and(is_full),
+            missed_changes: standing.state.as_ref().is_some_and(missed_changes),
             last_data_at: standing.last_data_at,
             ..Watched::default()
         };
@@ -51,6 +54,16 @@ impl Meter {
         Self {
             began_at,
             tables: catalog::resources().iter().map(|resource| table(resource.table.name)).collect(),
+        }
+    }
+
+    /// The cycle found that changes were missed, and which tables it therefore compares: now they stand so.
+    pub(super) fn compares(&mut self, states: &BTreeMap<String, TableState>) {
+        let missed = states.iter().filter(|(_, state)| missed_changes(state));
+        for (table, _) in missed {
+            if let Some(watched) = self.tables.get_mut(table.as_str()) {
+                (watched.full_before, watched.missed_changes) = (true, true);
+            }
         }
     }
 
@@ -80,22 +93,24 @@ impl Watched {
             (self.rows, self.last_data_at) = (table.rows, Some(now));
         }
         let pace = self.pace(Sample { at: now, rows: table.rows, permille: table.permille });
-        let state = match (&table.why, table.complete || self.full_before, table.permille) {
-            (Some(_), _, _) if table.unavailable => TableStanding::Unavailable,
-            (Some(_), _, _) => TableStanding::Failed,
-            (None, true, _) => TableStanding::Live,
-            (None, false, Some(_)) => TableStanding::Copying,
-            (None, false, None) => TableStanding::Waiting,
+        let state = match &table.why {
+            Some(_) if table.unavailable => TableStanding::Unavailable,
+            Some(_) => TableStanding::Failed,
+            None if table.complete => TableStanding::Live,
+            None if self.missed_changes => TableStanding::Comparing,
+            None if self.full_before => TableStanding::Live,
+            None if table.permille.is_some() => TableStanding::Copying,
+            None => TableStanding::Waiting,
         };
-        let copying = state == TableStanding::Copying;
+        let walking = matches!(state, TableStanding::Copying | TableStanding::Comparing);
         TableProgressView {
             table: name.to_owned(),
             state,
             // A cycle after the first copy mostly replaces rows; how many are new is known at its end.
             rows: if self.full_before { self.before } else { self.before + table.rows },
             percent: table.permille.and_then(|permille| u8::try_from(permille / 10).ok()),
-            objects_per_s: pace.objects_per_s.filter(|_| copying),
-            seconds_left: pace.seconds_left.filter(|_| copying),
+            objects_per_s: pace.objects_per_s.filter(|_| walking),
+            seconds_left: pace.seconds_left.filter(|_| walking),
             last_data_at: self.last_data_at,
             why: table.why.clone(),
         }

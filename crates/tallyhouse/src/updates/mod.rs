@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warehouse::{DuckDb, Reader};
 
+pub(crate) use standing::missed_changes;
 pub use standing::{Standing, standings};
 pub use summary::{Ending, Summary, TableSummary};
 

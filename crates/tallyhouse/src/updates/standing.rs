@@ -1,11 +1,11 @@
 //! How the tables of a connection stand, as the warehouse has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sync::TableState;
+use sync::{TableState, Walks};
 use warehouse::{Checkpoint, Reader, SchemaName, Value};
 
 /// How one table stands between updates.
@@ -21,6 +21,12 @@ pub struct Standing {
     pub state: Option<TableState>,
     /// What is missing of it since Stripe does not show it to the key, in a sentence.
     pub missing: Option<String>,
+}
+
+/// Whether changes of the table may have been missed, so that it is compared with Stripe's list and not final before that
+/// ends. Such a comparison knows of no walk before it (trap 14); one that is made because it is time does.
+pub(crate) fn missed_changes(state: &TableState) -> bool {
+    matches!(state, TableState::Comparing { walks, .. } if *walks == Walks::default())
 }
 
 /// Tables counted by one query: each takes some of the little memory that DuckDB has.
@@ -52,6 +58,11 @@ struct There {
     table: &'static str,
     /// It holds rows, or did.
     is_filled: bool,
+}
+
+/// Where each table is in its life, without looking at its rows.
+pub(super) async fn states(reader: &Reader, name: &str) -> anyhow::Result<BTreeMap<String, TableState>> {
+    Ok(sync::table_states(checkpoints(reader, &name.parse()?).await?)?)
 }
 
 /// Rows of the tables that hold any, and when the newest was asked for.

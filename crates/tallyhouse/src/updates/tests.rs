@@ -1,7 +1,7 @@
 //! Cycles against a small simulated Stripe over HTTP, with the warehouse in a real file.
 
 use std::{
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use store::{MasterKey, NewConnection, Outcome, Reauthentication};
 use stripe_sim::{
     DEMO_KEY, Fault, FaultScript, Key, Sim, SimOptions,
     bulk::{Bulk, BulkCounts},
+    world::World,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -46,6 +47,8 @@ pub(super) struct Here {
     pub(super) store: Arc<Store>,
     pub(super) shop: Connection,
     pub(super) sim: Sim,
+    /// Seconds that passed at Stripe.
+    age: Arc<AtomicI64>,
     fuse: Arc<Fuse>,
     stop: CancellationToken,
     beside: TaskTracker,
@@ -61,7 +64,10 @@ impl Here {
         let keys =
             vec![Key::full(DEMO_KEY), Key::restricted(RESTRICTED, &["rak_charge_read", "rak_event_read"])];
         let world = Arc::new(Bulk::new(7, BulkCounts { customers: 5, charges: 40 }));
-        let sim = Sim::new(world, SimOptions { keys, ..SimOptions::default() });
+        let (present, age) = (world.now(), Arc::<AtomicI64>::default());
+        let passed = Arc::clone(&age);
+        let clock: stripe_sim::Clock = Arc::new(move || present + passed.load(Ordering::SeqCst));
+        let sim = Sim::new(world, SimOptions { keys, clock: Some(clock), ..SimOptions::default() });
         let (stop, beside) = (CancellationToken::new(), TaskTracker::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -78,7 +84,7 @@ impl Here {
             config::Stripe { api_url, requests_per_second: Some(5_000), ..config::Stripe::default() };
         let parts = Parts { store: Arc::clone(&store), warehouse, stripe, clock: Arc::<Fuse>::clone(&fuse) };
         let updates = Updates::new(parts).unwrap();
-        Self { updates, store, shop, sim, fuse, stop, beside, _folder: folder }
+        Self { updates, store, shop, sim, age, fuse, stop, beside, _folder: folder }
     }
 
     pub(super) async fn run(&self) -> Arc<Summary> {
@@ -344,6 +350,38 @@ async fn looking_at_a_running_cycle_shows_its_tables_from_the_beginning() {
     let view = here.shown().await;
     assert!(view.is_running());
     assert_eq!(table(&view, "charges").state, TableStanding::Live);
+    here.end().await;
+}
+
+#[tokio::test]
+async fn trap_14_after_a_gap_no_table_looks_complete_before_it_is_compared() {
+    let here = Here::new().await;
+    here.run().await;
+    here.age.store(31 * 86_400, Ordering::SeqCst);
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", SLOW));
+    // In the update that finds the gap, between updates, and in the one that goes on.
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    running.progress.wait_for(|view| view.phase == SyncPhase::Copying).await.unwrap();
+    let charges = |view: &ProgressView| (table(view, "charges").state, table(view, "charges").rows);
+    assert_eq!(charges(&running.progress.borrow()), (TableStanding::Comparing, 40));
+    here.updates.stop("shop").await;
+    assert_eq!(charges(&here.shown().await), (TableStanding::Comparing, 40));
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    running.progress.wait_for(|view| view.phase == SyncPhase::Copying).await.unwrap();
+    assert_eq!(charges(&running.progress.borrow()), (TableStanding::Comparing, 40));
+    here.sim.set_faults(FaultScript::new());
+    assert_eq!(running.ended().await.ending, Ending::Success);
+    assert_eq!(charges(&here.shown().await), (TableStanding::Live, 40));
+    // A comparison that is made because it is time misses nothing.
+    here.age.fetch_add(28 * 86_400, Ordering::SeqCst);
+    here.sim.set_faults(FaultScript::new().always("/v1/charges", SLOW));
+    let mut running = here.updates.begin("shop", true).await.unwrap();
+    running.progress.wait_for(|view| view.phase == SyncPhase::Copying).await.unwrap();
+    assert_eq!(charges(&running.progress.borrow()), (TableStanding::Live, 40));
+    here.updates.stop("shop").await;
+    let states = standing::states(&here.updates.inner.reader, "shop").await.unwrap();
+    assert!(matches!(states["charges"], sync::TableState::Comparing { .. }), "{:?}", states["charges"]);
+    assert_eq!(charges(&here.shown().await), (TableStanding::Live, 40));
     here.end().await;
 }
 

@@ -17,18 +17,27 @@ fn of_one(table: &str, standing: &ProgressView) -> Option<String> {
         TableStanding::Live => return None,
         TableStanding::Waiting => format!("{name} are not copied yet: these numbers will grow"),
         TableStanding::Copying if standing.is_running() => {
-            let percent = found.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
-            format!("{name} are still being copied{percent}: these numbers will grow")
+            format!("{name} are still being copied{}: these numbers will grow", percent(found))
         }
         TableStanding::Copying => {
             format!("{name} are copied in part: these numbers will grow when the copy goes on")
         }
+        TableStanding::Comparing => format!(
+            "changes of {name} over 29 days or more may have been missed: until all of them are compared with \
+             Stripe{}, these numbers may be wrong",
+            percent(found)
+        ),
         TableStanding::Unavailable => format!("{name} are not available: {}", why(found)),
         TableStanding::Failed => {
             format!("{name} are not up to date, so these numbers may be too low: {}", why(found))
         }
     };
     Some(sentence(&told))
+}
+
+/// How far it is, in brackets.
+fn percent(table: &TableProgressView) -> String {
+    table.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default()
 }
 
 fn why(table: &TableProgressView) -> &str {
@@ -58,6 +67,9 @@ mod tests {
         assert_eq!(said(TableStanding::Copying, SyncPhase::Resting).as_deref(), Some(part));
         let waiting = "Invoices are not copied yet: these numbers will grow.";
         assert_eq!(said(TableStanding::Waiting, SyncPhase::Copying).as_deref(), Some(waiting));
+        let comparing = "Changes of invoices over 29 days or more may have been missed: until all of them are compared with \
+                         Stripe (42 %), these numbers may be wrong.";
+        assert_eq!(said(TableStanding::Comparing, SyncPhase::Copying).as_deref(), Some(comparing));
         let unavailable = "Invoices are not available: The key lacks read access to invoices.";
         assert_eq!(said(TableStanding::Unavailable, SyncPhase::Resting).as_deref(), Some(unavailable));
         let failed = "Invoices are not up to date, so these numbers may be too low: The key lacks read access to invoices.";

@@ -26,6 +26,9 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(500);
 /// After so long the browser asks again, and whoever lost the permission meanwhile is refused.
 const LIFE: Duration = Duration::from_secs(300);
+/// Of a table that is compared.
+const MISSED: &str = "Stripe was not asked for 29 days or more and drops what changed: all of it is compared with Stripe. \
+                      Until that ends, new objects and changes may be missing.";
 /// How long a browser waits before it asks again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -131,7 +134,10 @@ pub(super) fn tables(app: &App, progress: &ProgressView) -> Tables {
             TableStanding::Waiting => shown.waiting.push(table.table.clone()),
             TableStanding::Live if table.rows == 0 => shown.empty.push(table.table.clone()),
             TableStanding::Unavailable => shown.refused.push(table_row(app, table, now)),
-            TableStanding::Live | TableStanding::Copying | TableStanding::Failed => {
+            TableStanding::Live
+            | TableStanding::Comparing
+            | TableStanding::Copying
+            | TableStanding::Failed => {
                 shown.rows.push(table_row(app, table, now));
             }
         }
@@ -161,11 +167,20 @@ fn summary(progress: &ProgressView, now: DateTime<Utc>) -> String {
     )
 }
 
+fn why(table: &TableProgressView) -> String {
+    match (&table.why, table.state) {
+        (Some(why), _) => why.clone(),
+        (None, TableStanding::Comparing) => MISSED.to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
 fn table_row(app: &App, table: &TableProgressView, now: DateTime<Utc>) -> TableRow {
     let (word, tone) = match table.state {
         TableStanding::Waiting => ("Waiting", Tone::Neutral),
         TableStanding::Copying => ("Copying", Tone::Neutral),
         TableStanding::Live => ("Complete", Tone::Good),
+        TableStanding::Comparing => ("Comparing", Tone::Attention),
         TableStanding::Unavailable => ("Unavailable", Tone::Attention),
         TableStanding::Failed => ("Failed", Tone::Bad),
     };
@@ -176,11 +191,11 @@ fn table_row(app: &App, table: &TableProgressView, now: DateTime<Utc>) -> TableR
         rows: grouped(table.rows),
         percent: table
             .percent
-            .filter(|_| table.state == TableStanding::Copying)
+            .filter(|_| matches!(table.state, TableStanding::Copying | TableStanding::Comparing))
             .map(|percent| percent.min(100)),
         speed: table.objects_per_s.map(|speed| format!("{}/s", grouped(speed))),
         left: table.seconds_left.map(|left| format!("{} left", duration(left))),
         last_data: table.last_data_at.map(|at| Moment::new(at, now, app.settings.time_zone)),
-        why: table.why.clone().unwrap_or_default(),
+        why: why(table),
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sync::TableState;
 use tokio::sync::watch;
 
-use crate::updates::{Standing, TableSummary};
+use crate::updates::{Standing, TableSummary, missed_changes};
 
 /// Starts and stops updates, and tells how they go. Connections are named by their name.
 pub trait SyncControl: Send + Sync + 'static {
@@ -92,6 +92,8 @@ pub enum TableStanding {
     Copying,
     /// The first copy is complete.
     Live,
+    /// The first copy is complete, but changes since may have been missed: it is compared with Stripe.
+    Comparing,
     /// Stripe does not give it: not enabled, or the key lacks the permission.
     Unavailable,
     /// The last attempt failed.
@@ -137,12 +139,15 @@ impl ProgressView {
     #[must_use]
     pub fn first_copy_percent(&self) -> Option<u8> {
         if self.phase != SyncPhase::Copying
-            || self.tables.iter().all(|table| table.state == TableStanding::Live)
+            || self
+                .tables
+                .iter()
+                .all(|table| matches!(table.state, TableStanding::Live | TableStanding::Comparing))
         {
             return None;
         }
         let done = |table: &TableProgressView| match table.state {
-            TableStanding::Live | TableStanding::Unavailable => 100,
+            TableStanding::Live | TableStanding::Comparing | TableStanding::Unavailable => 100,
             TableStanding::Waiting | TableStanding::Copying | TableStanding::Failed => {
                 table.percent.unwrap_or(0)
             }
@@ -173,7 +178,8 @@ impl TableProgressView {
         let (state, why) = match state {
             None => (TableStanding::Waiting, None),
             Some(TableState::Copying { .. }) => (TableStanding::Copying, None),
-            // Its rows are all there; that they are compared is the cycle's business.
+            Some(state) if missed_changes(&state) => (TableStanding::Comparing, missing),
+            // Its rows are all there; that they are compared, since it is time, is the cycle's business.
             Some(TableState::Live { .. } | TableState::Comparing { .. }) => (TableStanding::Live, missing),
             Some(TableState::Unavailable { why }) => (TableStanding::Unavailable, Some(why)),
         };
