@@ -147,6 +147,25 @@ impl Store {
         .doing("list the update cycles")?;
         rows.into_iter().map(Row::cycle).collect()
     }
+
+    /// The last update of a connection that got round to every table: it succeeded, or failed in part.
+    ///
+    /// # Errors
+    ///
+    /// `Database` when it could not be read.
+    pub async fn last_whole_cycle(&self, connection_id: &str) -> Result<Option<Cycle>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, connection_id, began_at, ended_at, outcome, forced, row_count, detail FROM cycles \
+             WHERE connection_id = $1 AND outcome IN ($2, $3) ORDER BY rowid DESC LIMIT 1",
+        )
+        .bind(connection_id)
+        .bind(Outcome::Success.text())
+        .bind(Outcome::PartlyFailed.text())
+        .fetch_optional(&self.pool)
+        .await
+        .doing("look for the last update cycle")?;
+        row.map(Row::cycle).transpose()
+    }
 }
 
 impl Outcome {
@@ -237,6 +256,7 @@ mod tests {
         let mut expected: Vec<&str> = newest.iter().rev().take(1_000).map(String::as_str).collect();
         expected.push(&last_well);
         assert_eq!(kept, expected);
+        assert_eq!(store.last_whole_cycle(&connection).await.unwrap().unwrap().id, last_well);
         assert_eq!(store.cycles(&other, 10).await.unwrap()[0].id, others);
     }
 

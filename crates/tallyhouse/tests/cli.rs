@@ -258,6 +258,41 @@ async fn some_tables_failed_is_three() {
     well(&address, data.path(), &["sync"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_says_what_failed_at_the_last_update_and_why() {
+    let (sim, address) = business().await;
+    let data = tempfile::tempdir().unwrap();
+    assert!(connect(&address, DEMO_RESTRICTED_KEY, data.path()).status.success());
+    well(&address, data.path(), &["sync"]);
+    let status = || said(&run(&address, data.path(), &["status"]));
+    assert!(!status().contains("failed"), "{}", status());
+    let broken = Fault::Status { code: 500, should_retry: Some(false), retry_after: None };
+    sim.set_faults(FaultScript::new().always("/v1/coupons", broken.clone()));
+    badly(3, &address, data.path(), &["sync"]);
+    let failed =
+        |line: &str| line.starts_with("coupons ") && line.contains("live; failed at the last update: ");
+    assert!(status().lines().any(|line| failed(line) && line.contains("500")), "{}", status());
+    let json = || -> Vec<Value> {
+        serde_json::from_str(&well(&address, data.path(), &["status", "--json"])).unwrap()
+    };
+    let failed = |tables: &[Value]| -> Vec<Value> {
+        tables.iter().filter(|table| !table["failed"].is_null()).map(|table| table["table"].clone()).collect()
+    };
+    assert_eq!(failed(&json()), ["coupons"]);
+    {
+        let (_server, _setup) = server::serve(data.path(), &[("UPDATES__EVERY_MINUTES", "0")]);
+        assert_eq!(failed(&json()), ["coupons"], "a server says so, too");
+    }
+    // An update that reaches no table takes nothing of that away, and says why it did not.
+    sim.set_faults(FaultScript::new().always("/v1/", broken));
+    badly(1, &address, data.path(), &["sync"]);
+    assert!(status().contains("tallyhouse: stripe: the last update failed: "), "{}", status());
+    assert_eq!(failed(&json()), ["coupons"]);
+    sim.set_faults(FaultScript::new());
+    well(&address, data.path(), &["sync"]);
+    assert!(!status().contains("failed"), "{}", status());
+}
+
 /// As on a full disk, no file may become larger than the warehouse is, and a little.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_disk_is_full_the_log_says_so() {

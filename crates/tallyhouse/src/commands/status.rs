@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use store::Status;
 use sync::TableState;
 
 use crate::{
@@ -16,15 +17,27 @@ use crate::{
 
 pub(crate) async fn run(config: Config, options: cli::Status, output: Output) -> anyhow::Result<ExitCode> {
     let name = &options.connection;
+    let store = open_store(&config).await?;
     let standings = match Client::find(&config).await? {
         Some(server) => server.status(name).await?,
         None => {
             let warehouse = open_warehouse(&config)?;
-            standings(&warehouse.reader()?, name).await?
+            standings(&warehouse.reader()?, &store, name).await?
         }
     };
-    if standings.is_empty() {
-        require_connection(&config, name).await?;
+    let connection = store.connection_named(name).await?;
+    store.close().await;
+    match connection {
+        // Tables of one that was deleted can still be there. Where there are none, a name that nobody gave is a mistake.
+        None if standings.is_empty() => bail!(
+            "there is no connection {name}; `tallyhouse connect stripe --name {name} --api-key-stdin` makes it"
+        ),
+        None => {}
+        Some(connection) => {
+            if let Some(trouble) = trouble(&connection.status) {
+                output.remark(&format!("tallyhouse: {name}: {trouble}"));
+            }
+        }
     }
     if options.json {
         output.line(&serde_json::to_string_pretty(&standings)?)?;
@@ -32,7 +45,8 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
         output.line(&format!("nothing is copied yet; run: tallyhouse sync --connection {name}"))?;
     } else {
         let is_empty = |standing: &&Standing| {
-            standing.rows == 0 && matches!(standing.state, Some(TableState::Live { .. }))
+            let is_live = matches!(standing.state, Some(TableState::Live { .. }));
+            standing.rows == 0 && is_live && standing.failed.is_none()
         };
         let (empty, told): (Vec<_>, Vec<_>) = standings.iter().partition(is_empty);
         for standing in told {
@@ -46,17 +60,20 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tables of a connection that was deleted can still be there. Where there are none, a name that nobody gave is a mistake.
-async fn require_connection(config: &Config, name: &str) -> anyhow::Result<()> {
-    let store = open_store(config).await?;
-    let found = store.connection_named(name).await?;
-    store.close().await;
-    if found.is_none() {
-        bail!(
-            "there is no connection {name}; `tallyhouse connect stripe --name {name} --api-key-stdin` makes it"
-        );
+/// What keeps all tables from being updated: no line of theirs tells it.
+fn trouble(status: &Status) -> Option<String> {
+    match status {
+        Status::Failed { why } => Some(format!("the last update failed: {why}")),
+        Status::ReauthenticationRequired { why } => {
+            Some(format!("no update runs until somebody connects again: {why}"))
+        }
+        Status::Connecting
+        | Status::Backfilling { .. }
+        | Status::Success
+        | Status::Delayed { .. }
+        | Status::Partial { .. }
+        | Status::Paused => None,
     }
-    Ok(())
 }
 
 fn line(standing: &Standing) -> String {
@@ -71,5 +88,7 @@ fn line(standing: &Standing) -> String {
         Some(TableState::Unavailable { why }) => format!("unavailable: {why}"),
     };
     let missing = standing.missing.as_ref().map(|missing| format!("; {missing}")).unwrap_or_default();
-    format!("{:32} {:>10} rows  {state}{missing}", standing.table, standing.rows)
+    let failed = standing.failed.as_ref().map(|why| format!("; failed at the last update: {why}"));
+    let failed = failed.unwrap_or_default();
+    format!("{:32} {:>10} rows  {state}{missing}{failed}", standing.table, standing.rows)
 }

@@ -14,12 +14,12 @@ use futures::stream::{self, Stream};
 use http::{StatusCode, header};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
-use warehouse::{DuckDb, Reader};
+use warehouse::DuckDb;
 
 use super::{Ask, Told};
 use crate::{
     commands::answer,
-    updates::{Running, Updates, standings},
+    updates::{Running, Updates},
 };
 
 /// What commands may ask.
@@ -27,7 +27,6 @@ use crate::{
 struct Shared {
     updates: Updates,
     warehouse: Arc<DuckDb>,
-    reader: Reader,
 }
 
 /// The socket of a server that is starting. Who asks before it serves waits.
@@ -63,7 +62,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let Socket { path, listener } = socket;
-    let shared = Shared { updates, reader: warehouse.reader()?, warehouse };
+    let shared = Shared { updates, warehouse };
     let router = Router::new()
         .route("/query", post(query))
         .route("/status/{connection}", get(status))
@@ -85,7 +84,7 @@ async fn status(
     State(shared): State<Shared>,
     extract::Path(connection): extract::Path<String>,
 ) -> Result<Response, Failed> {
-    Ok(Json(standings(&shared.reader, &connection).await?).into_response())
+    Ok(Json(shared.updates.standings(&connection).await?).into_response())
 }
 
 async fn update(

@@ -86,7 +86,7 @@ impl Cycle<'_> {
         let setup = |error: anyhow::Error| SyncError::Setup(format!("{error:#}"));
         let (engine, progress) = self.engines.for_cycle(self.parts, self.connection).await.map_err(setup)?;
         let (stripe, last) = (engine.stripe.clone(), progress.clone());
-        let before = standings(self.reader, &self.connection.name).await.map_err(setup)?;
+        let before = standings(self.reader, &self.parts.store, &self.connection.name).await.map_err(setup)?;
         let meter = Meter::new(&before, self.parts.clock.now());
         shown.send_modify(|view| view.tables = ProgressView::at_rest(before).tables);
         let watching = self.show(progress, meter, shown);

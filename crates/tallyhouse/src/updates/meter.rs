@@ -193,6 +193,7 @@ mod tests {
             last_data_at: None,
             state: Some(state),
             missing: None,
+            failed: None,
         }
     }
 

@@ -66,16 +66,7 @@ struct Inner {
 /// What is known of a connection's updates.
 struct Place {
     shown: watch::Sender<ProgressView>,
-    last: Last,
     running: Option<Running>,
-}
-
-/// What the last cycle that got round to every table did to each; forgotten when the program ends.
-#[derive(Default)]
-struct Last {
-    /// Of which connection: a name can be given again.
-    connection: String,
-    tables: Vec<TableSummary>,
 }
 
 /// A cycle under way.
@@ -178,11 +169,6 @@ impl Updates {
             Ok(summary) => summary,
             Err(_) => self.panicked(&connection, began_at).await,
         };
-        if matches!(summary.ending, Ending::Success | Ending::Partial)
-            && let Some(place) = self.places().get_mut(&connection.name)
-        {
-            place.last = Last { connection: connection.id.clone(), tables: summary.tables.clone() };
-        }
         let rest = self.at_rest(&connection.name).await;
         if let Some(place) = self.places().get_mut(&connection.name) {
             place.running = None;
@@ -263,10 +249,18 @@ impl Updates {
         (!place.shown.borrow().tables.is_empty()).then(|| place.shown.subscribe())
     }
 
+    /// How the tables of the connection stand, as it is stored.
+    ///
+    /// # Errors
+    /// When the warehouse or the store cannot be read.
+    pub async fn standings(&self, name: &str) -> anyhow::Result<Vec<Standing>> {
+        standings(&self.inner.reader, &self.inner.parts.store, name).await
+    }
+
     /// What is stored. A warehouse that cannot be asked shows nothing here; asking it for numbers says why.
     async fn at_rest(&self, name: &str) -> ProgressView {
-        match standings(&self.inner.reader, name).await {
-            Ok(standings) => ProgressView::at_rest(standings).with_failures(&self.last(name).await),
+        match self.standings(name).await {
+            Ok(standings) => ProgressView::at_rest(standings),
             Err(error) => {
                 tracing::error!(
                     connection = name,
@@ -276,21 +270,6 @@ impl Updates {
                 ProgressView::default()
             }
         }
-    }
-
-    /// What the last cycle did to the tables of the connection that has this name now.
-    async fn last(&self, name: &str) -> Vec<TableSummary> {
-        let connection = match self.inner.parts.store.connection_named(name).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::error!(connection = name, %error, "could not tell what the last update did");
-                None
-            }
-        };
-        let places = self.places();
-        let last = places.get(name).map(|place| &place.last);
-        let own = last.filter(|last| connection.is_some_and(|own| own.id == last.connection));
-        own.map(|last| last.tables.clone()).unwrap_or_default()
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
@@ -307,7 +286,7 @@ impl Place {
 
 impl Default for Place {
     fn default() -> Self {
-        Self { shown: watch::Sender::new(ProgressView::default()), last: Last::default(), running: None }
+        Self { shown: watch::Sender::new(ProgressView::default()), running: None }
     }
 }
 

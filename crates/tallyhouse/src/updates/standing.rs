@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use store::{Store, StoreError};
 use sync::{TableState, Walks};
 use warehouse::{Checkpoint, Reader, SchemaName, Value};
+
+use super::summary::failures;
 
 /// How one table stands between updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub struct Standing {
     pub state: Option<TableState>,
     /// What is missing of it since Stripe does not show it to the key, in a sentence.
     pub missing: Option<String>,
+    /// Why the last update that got round to every table could not bring it up to date, in a sentence.
+    pub failed: Option<String>,
 }
 
 /// Whether changes of the table may have been missed, so that it is compared with Stripe's list and not final before that
@@ -36,8 +41,8 @@ const TOGETHER: usize = 12;
 /// nobody who looks waits for the batch that is being written.
 ///
 /// # Errors
-/// When the warehouse cannot be read.
-pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standing>> {
+/// When the warehouse or the store cannot be read.
+pub async fn standings(reader: &Reader, store: &Store, name: &str) -> anyhow::Result<Vec<Standing>> {
     let schema: SchemaName = name.parse()?;
     // Before it is asked which tables hold rows: one whose state is known may have had its first just then.
     let checkpoints = checkpoints(reader, &schema).await?;
@@ -45,10 +50,11 @@ pub async fn standings(reader: &Reader, name: &str) -> anyhow::Result<Vec<Standi
     let mut missing = sync::missing_parts(&checkpoints);
     let mut states = sync::table_states(checkpoints)?;
     let mut counts = counts(reader, &schema, &held).await?;
+    let mut failed = failed(store, name).await?;
     let standing = |There { table, .. }: There| {
         let (rows, last_data_at) = counts.remove(table).unwrap_or_default();
-        let (state, missing) = (states.remove(table), missing.remove(table));
-        Standing { table: table.to_owned(), rows, last_data_at, state, missing }
+        let (state, missing, failed) = (states.remove(table), missing.remove(table), failed.remove(table));
+        Standing { table: table.to_owned(), rows, last_data_at, state, missing, failed }
     };
     Ok(held.into_iter().map(standing).collect())
 }
@@ -58,6 +64,14 @@ struct There {
     table: &'static str,
     /// It holds rows, or did.
     is_filled: bool,
+}
+
+/// What the last update that got round to every table could not bring up to date, of the connection that has this name
+/// now.
+async fn failed(store: &Store, name: &str) -> Result<HashMap<String, String>, StoreError> {
+    let Some(connection) = store.connection_named(name).await? else { return Ok(HashMap::new()) };
+    let end = store.last_whole_cycle(&connection.id).await?.and_then(|cycle| cycle.end);
+    Ok(end.map(|end| failures(&end.detail)).unwrap_or_default())
 }
 
 /// Where each table is in its life, without looking at its rows.

@@ -1,5 +1,7 @@
 //! What a cycle did, as it is told and kept.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use store::{Outcome, Status};
 use sync::{Report, SyncError, TableReport, TableState};
@@ -7,6 +9,16 @@ use sync::{Report, SyncError, TableReport, TableState};
 /// New objects still come by list.
 const UNFOLLOWED: &str = "events cannot be read, so changes of older objects are not followed; \
                           add read access to events to the key";
+
+/// How the words begin that tell of a table that failed. Cycles are stored with them.
+const FAILED: &str = "failed: ";
+
+/// Why each table failed that did, as the detail of a stored cycle tells ([`Summary::detail`]).
+pub(super) fn failures(detail: &serde_json::Value) -> HashMap<String, String> {
+    let why = |words: &serde_json::Value| Some(words.as_str()?.strip_prefix(FAILED)?.to_owned());
+    let told = detail.as_object().into_iter().flatten();
+    told.filter_map(|(table, words)| Some((table.clone(), why(words)?))).collect()
+}
 
 /// What a cycle did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +176,7 @@ impl TableSummary {
     pub fn words(&self) -> String {
         let rows = || format!("{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" });
         match &self.note {
-            Some(note) if self.failed => format!("failed: {note}"),
+            Some(note) if self.failed => format!("{FAILED}{note}"),
             Some(note) if self.rows > 0 => format!("{}; {note}", rows()),
             Some(note) => note.clone(),
             None => rows(),

@@ -323,6 +323,16 @@ async fn what_the_last_cycle_could_not_read_is_remembered_until_the_next() {
     assert!(charges.why.is_some());
     assert_eq!(table(&view, "customers").state, TableStanding::Live);
     assert!(matches!(here.status().await, Status::Partial { .. }));
+    // After a restart, too.
+    let Parts { store, warehouse, stripe, clock } = &here.updates.inner.parts;
+    let parts = Parts {
+        store: Arc::clone(store),
+        warehouse: Arc::clone(warehouse),
+        stripe: stripe.clone(),
+        clock: Arc::clone(clock),
+    };
+    let restarted = Updates::new(parts).unwrap().subscribe("shop").await.borrow().clone();
+    assert_eq!(restarted, view);
     here.sim.set_faults(FaultScript::new());
     here.run().await;
     assert_eq!(table(&here.shown().await, "charges").state, TableStanding::Live);

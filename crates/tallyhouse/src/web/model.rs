@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sync::TableState;
 use tokio::sync::watch;
 
-use crate::updates::{Standing, TableSummary, missed_changes};
+use crate::updates::{Standing, missed_changes};
 
 /// Starts and stops updates, and tells how they go. Connections are named by their name.
 pub trait SyncControl: Send + Sync + 'static {
@@ -118,18 +118,6 @@ impl ProgressView {
         Self { phase: SyncPhase::Resting, began_at: None, tables }
     }
 
-    /// Marks the tables that the last update could not bring up to date.
-    #[must_use]
-    pub fn with_failures(mut self, failures: &[TableSummary]) -> Self {
-        for failure in failures.iter().filter(|table| table.failed) {
-            let found = self.tables.iter_mut().find(|table| table.table == failure.table);
-            if let Some(table) = found {
-                (table.state, table.why) = (TableStanding::Failed, failure.note.clone());
-            }
-        }
-        self
-    }
-
     /// An update begins where the last one ended.
     pub fn begin(&mut self, at: DateTime<Utc>) {
         (self.phase, self.began_at) = (SyncPhase::Starting, Some(at));
@@ -174,8 +162,9 @@ impl TableProgressView {
     }
 
     fn at_rest(standing: Standing) -> Self {
-        let Standing { table, rows, last_data_at, state, missing } = standing;
+        let Standing { table, rows, last_data_at, state, missing, failed } = standing;
         let (state, why) = match state {
+            _ if failed.is_some() => (TableStanding::Failed, failed),
             None => (TableStanding::Waiting, None),
             Some(TableState::Copying { .. }) => (TableStanding::Copying, None),
             Some(state) if missed_changes(&state) => (TableStanding::Comparing, missing),
