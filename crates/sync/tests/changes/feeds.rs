@@ -79,12 +79,17 @@ async fn a_feed_that_fails_keeps_no_table_from_its_new_objects_and_tells_all_lat
 
 #[tokio::test]
 async fn trap_19_a_first_copy_begins_although_a_feed_cannot_be_read_and_follows_it_later() {
-    let copied = connected(shop(), FaultScript::new().always("/v2/core/events", Fault::status(500))).await;
-    let report = copied.report().await;
-    assert_eq!(failed(&report), ["v2_core_events"]);
-    assert_eq!(copied.table("charge").len(), 2);
-    copied.sim.set_faults(FaultScript::new());
-    copied.cycle().await;
+    for feed in ["/v1/events", "/v2/core/events"] {
+        let copied = connected(shop(), FaultScript::new().always(feed, Fault::status(500))).await;
+        let report = copied.report().await;
+        assert_eq!(failed(&report), [if feed == "/v1/events" { "events" } else { "v2_core_events" }]);
+        assert_eq!(copied.table("charge").len(), 2);
+        copied.world.put(charge(0, "after"));
+        copied.world.event(2, BEGAN + 1_000_001, "charge.updated", &charge(0, ""));
+        copied.sim.set_faults(FaultScript::new());
+        copied.cycle().await;
+        assert_eq!(copied.described("ch_0"), "after", "{feed}");
+    }
 }
 
 /// The feed cannot be read when it is looked whether it has a gap, and a moment later it can.

@@ -48,13 +48,14 @@ impl Cycle<'_> {
     /// can quote rows.
     fn log(&self, error: &SyncError) {
         let (connection, told) = (&self.connection.name, error as &dyn std::error::Error);
-        match error {
-            SyncError::Stopped => {}
+        if matches!(error, SyncError::Stopped) {
+            return;
+        }
+        if error.is_unauthorized() {
             // It waits for a person, and the connection's page says for what.
-            error if error.is_unauthorized() => {
-                tracing::warn!(connection, error = told, "Stripe refused the credentials of an update");
-            }
-            _ => tracing::error!(connection, error = told, "an update failed"),
+            tracing::warn!(connection, error = told, "Stripe refused the credentials of an update");
+        } else {
+            tracing::error!(connection, error = told, "an update failed");
         }
     }
 
