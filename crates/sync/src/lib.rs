@@ -42,7 +42,7 @@ pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
 pub use expansions::missing_parts;
 pub use progress::{Phase, Progress, TableProgress};
-pub use pushed::{Awaited, Pass, Pushed, PushedEvent};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};
 pub use state::{Began, Feed, TableState, Walks, are_events_read, table_states};
+pub use told::{Awaited, Pass, Pushed, PushedEvent};

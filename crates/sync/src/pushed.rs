@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Engine, SyncError, TableState,
+    Awaited, Engine, Pass, Pushed, PushedEvent, SyncError, TableState,
     again::ReadAgain,
     change::Changes,
     event::Subject,
@@ -29,62 +29,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Tables whose objects are read at once: Stripe's limits are for each endpoint.
 const TABLES: usize = 4;
-
-/// An event that Stripe pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PushedEvent {
-    /// By which the caller knows it.
-    pub id: String,
-    /// As it came.
-    pub body: Vec<u8>,
-    /// What [`Pushed::Waits`] said when it was looked at before.
-    pub looked_at_micros: Option<i64>,
-}
-
-/// What came of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pushed {
-    /// What it names is in the warehouse as it was after it, and so is the event itself.
-    Applied,
-    /// Something that it names is not: look again later.
-    Waits {
-        /// What for; its words are a sentence for people.
-        awaited: Awaited,
-        /// To be given with it the next time: what was read since need not be read again.
-        looked_at_micros: i64,
-    },
-    /// It can never be applied.
-    Odd {
-        /// Why, in a sentence.
-        why: String,
-    },
-}
-
-/// What an event waits for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Awaited {
-    /// The first copy of a table: to try again before the next cycle ends is in vain.
-    #[error("the first copy of {table} is not complete")]
-    FirstCopy {
-        /// The table.
-        table: &'static str,
-    },
-    /// Stripe's answer about an object that could not be read, could not be understood, or does not show yet.
-    #[error("{why}")]
-    Object {
-        /// Why it could not, in a sentence.
-        why: String,
-    },
-}
-
-/// What a pass did.
-#[derive(Debug, Default)]
-pub struct Pass {
-    /// What came of each event, by its id.
-    pub events: BTreeMap<String, Pushed>,
-    /// Rows written.
-    pub rows: u64,
-}
 
 impl<W: Warehouse> Engine<W> {
     /// Reads again what the events name, each object once, and stores it; then stores the events. Safe to stop and to
