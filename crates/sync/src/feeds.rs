@@ -21,12 +21,21 @@ pub(crate) struct Fed {
 
 impl<W: Warehouse> Cycle<'_, W> {
     /// The feeds, one for each version of Stripe's API.
+    ///
+    /// # Errors
+    /// Where one fails and Stripe gives no other, it may be Stripe, or the way to it: a cycle would try everything in vain.
     pub(crate) async fn feeds(&self, stored: &mut Stored) -> Result<Vec<Fed>, SyncError> {
         let mut feeds = Vec::new();
         for events in EVENTS.into_iter().filter_map(catalog::by_object) {
             feeds.push(self.feed(events, stored).await?);
         }
-        Ok(feeds)
+        let failed = |fed: &Fed| fed.unread.as_ref().is_some_and(|error| !error.is_unavailable());
+        match feeds.iter().position(failed) {
+            Some(failed) if feeds.iter().all(|fed| fed.unread.is_some()) => {
+                feeds.swap_remove(failed).unread.map_or(Ok(Vec::new()), Err)
+            }
+            Some(_) | None => Ok(feeds),
+        }
     }
 
     /// A feed with its cursor: taken before the first page of a first copy (trap 19), and again, with every table to be

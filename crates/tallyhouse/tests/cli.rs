@@ -251,7 +251,7 @@ async fn some_tables_failed_is_three() {
     let told = badly(3, &address, data.path(), &["sync"]);
     assert!(told.lines().any(|line| line.starts_with("coupons") && line.contains("failed")), "{told}");
     assert!(told.lines().any(|line| line.starts_with("charges") && line.contains("rows")), "{told}");
-    sim.set_faults(FaultScript::new().always("/v1/", broken));
+    sim.set_faults(FaultScript::new().always("/v", broken));
     let told = badly(1, &address, data.path(), &["sync"]);
     assert!(told.contains("500"), "{told}");
     sim.set_faults(FaultScript::new());
@@ -284,7 +284,7 @@ async fn status_says_what_failed_at_the_last_update_and_why() {
         assert_eq!(failed(&json()), ["coupons"], "a server says so, too");
     }
     // An update that reaches no table takes nothing of that away, and says why it did not.
-    sim.set_faults(FaultScript::new().always("/v1/", broken));
+    sim.set_faults(FaultScript::new().always("/v", broken));
     badly(1, &address, data.path(), &["sync"]);
     assert!(status().contains("tallyhouse: stripe: the last update failed: "), "{}", status());
     assert_eq!(failed(&json()), ["coupons"]);

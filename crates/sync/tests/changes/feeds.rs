@@ -92,6 +92,16 @@ async fn trap_19_a_first_copy_begins_although_a_feed_cannot_be_read_and_follows_
     }
 }
 
+#[tokio::test]
+async fn where_neither_feed_can_be_read_the_cycle_ends_at_once() {
+    let copied = copied(shop()).await;
+    let before = copied.sim.stats().total;
+    copied.sim.set_faults(FaultScript::new().always("/v", Fault::status(500)));
+    let ended = copied.engine.run(&CancellationToken::new()).await;
+    assert!(matches!(ended, Err(SyncError::Stripe { .. })), "{ended:?}");
+    assert_eq!(copied.sim.stats().total - before, 6, "three tries of either");
+}
+
 /// The feed cannot be read when it is looked whether it has a gap, and a moment later it can.
 #[tokio::test]
 async fn trap_14_a_gap_is_seen_although_nobody_could_look_for_it_at_first() {
