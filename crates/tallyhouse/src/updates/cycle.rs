@@ -48,13 +48,10 @@ impl Cycle<'_> {
     /// can quote rows.
     fn log(&self, error: &SyncError) {
         let (connection, told) = (&self.connection.name, error as &dyn std::error::Error);
-        if matches!(error, SyncError::Stopped) {
-            return;
-        }
         if error.is_unauthorized() {
             // It waits for a person, and the connection's page says for what.
             tracing::warn!(connection, error = told, "Stripe refused the credentials of an update");
-        } else {
+        } else if !matches!(error, SyncError::Stopped) {
             tracing::error!(connection, error = told, "an update failed");
         }
     }
