@@ -34,12 +34,13 @@ impl<W: Warehouse> Changes<'_, W> {
         resource: &'static Resource,
         ids: Vec<String>,
         since_micros: i64,
+        may_come: impl Fn(&str) -> bool,
     ) -> Result<Again, SyncError> {
         if ids.is_empty() {
             return Ok(Again::default());
         }
         let stale = self.warehouse.stale(self.schema, resource.table, ids, since_micros).await?;
-        self.reread(resource, stale).await
+        self.reread_unless(resource, stale, may_come).await
     }
 
     /// After a walk over the list, or what was created from a second on, that began at `since`: reads again what it did
@@ -81,12 +82,22 @@ impl<W: Warehouse> Changes<'_, W> {
         resource: &'static Resource,
         ids: Vec<String>,
     ) -> Result<Again, SyncError> {
+        self.reread_unless(resource, ids, |_| false).await
+    }
+
+    /// The same; what was never there and `may_come` yet is no more gone than read.
+    async fn reread_unless(
+        &self,
+        resource: &'static Resource,
+        ids: Vec<String>,
+        may_come: impl Fn(&str) -> bool,
+    ) -> Result<Again, SyncError> {
         let mut again = Again::default();
         let mut groups = pin!(self.asked(resource, ids).chunks(TOGETHER));
         let mut next = groups.next().await;
         while let Some(asked) = next {
             unless_stopped(&self.fetch.stop)?;
-            let (stored, following) = join(self.store_read(asked), groups.next()).await;
+            let (stored, following) = join(self.store_read(asked, &may_come), groups.next()).await;
             again.extend(stored?);
             next = following;
         }
@@ -104,14 +115,35 @@ impl<W: Warehouse> Changes<'_, W> {
         Asked { resource, id, object }
     }
 
-    async fn store_read(&self, asked: Vec<Asked>) -> Result<Again, SyncError> {
-        let mut read = ReadAgain::new(self.schema);
+    async fn store_read(
+        &self,
+        asked: Vec<Asked>,
+        may_come: impl Fn(&str) -> bool,
+    ) -> Result<Again, SyncError> {
+        let (mut read, mut unshown) = (ReadAgain::new(self.schema), Vec::new());
         for asked in asked {
+            if let Some((resource, id)) = asked.missing()
+                && may_come(id)
+                && self.was_never_there(resource, id).await?
+            {
+                unshown.push(id.to_owned());
+                continue;
+            }
             read.add(self.fetch, asked).await?;
         }
         let rows = self.store(read.take()).await?;
         let failed = read.failed.into_iter().map(|(_, id, error)| (id, error)).collect();
-        Ok(Again { rows, failed })
+        Ok(Again { rows, failed, unshown })
+    }
+
+    /// Whether the warehouse holds nothing of an object, not even that it is gone.
+    pub(crate) async fn was_never_there(
+        &self,
+        resource: &'static Resource,
+        id: &str,
+    ) -> Result<bool, SyncError> {
+        let unknown = self.warehouse.stale(self.schema, resource.table, vec![id.to_owned()], 0).await?;
+        Ok(!unknown.is_empty())
     }
 }
 
@@ -205,12 +237,15 @@ pub(crate) struct Again {
     pub(crate) rows: u64,
     /// Those that could not be read.
     pub(crate) failed: Vec<(String, SyncError)>,
+    /// Those that Stripe may not show yet.
+    pub(crate) unshown: Vec<String>,
 }
 
 impl Again {
     pub(crate) fn extend(&mut self, other: Self) {
         self.rows += other.rows;
         self.failed.extend(other.failed);
+        self.unshown.extend(other.unshown);
     }
 }
 

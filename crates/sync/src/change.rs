@@ -1,7 +1,7 @@
 //! What changed since the last cycle: new objects by list, changed ones by event.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct News {
     decoded: Vec<Decoded>,
     newest: Option<i64>,
     date: Option<DateTime<Utc>>,
+    /// What only events name that are so young that Stripe may not show it yet, with these events; none where others name it too.
+    early: BTreeMap<Subject, Option<BTreeSet<String>>>,
 }
 
 /// New objects of a table.
@@ -74,6 +76,7 @@ impl<W: Warehouse> Changes<'_, W> {
             decoded: Vec::new(),
             newest: feed.since,
             date: None,
+            early: BTreeMap::new(),
         };
         let mut slice = Slice { lt: until, ..Slice::since(feed.since) };
         while !slice.done {
@@ -89,6 +92,7 @@ impl<W: Warehouse> Changes<'_, W> {
             news.newest = news.newest.max(fetched.newest_held_back());
             news.date = news.date.or(fetched.date);
             let hints = event::hints(&fetched.body).map_err(|source| SyncError::Event { source })?;
+            news.note_early(&hints, fetched.date);
             news.subjects.extend(self.fresh(events, feed, hints).await?);
             news.decoded.push(decoder.finish());
         }
@@ -199,6 +203,37 @@ impl News {
     pub(crate) fn cursor(&self, feed: &Feed) -> Feed {
         let read_at = self.date.map(|date| date.timestamp()).or(feed.read_at);
         Feed { since: self.newest, catching_up: false, read_at, refused: false }
+    }
+
+    fn note_early(&mut self, hints: &[Hint], date: Option<DateTime<Utc>>) {
+        for hint in hints {
+            // Without Stripe's clock nobody knows.
+            let is_early = date.is_some() && !hint.is_deletion && hint.is_young(date, u64::MAX);
+            for subject in &hint.subjects {
+                let naming = self.early.entry(subject.clone()).or_insert_with(|| Some(BTreeSet::new()));
+                match naming {
+                    Some(events) if is_early => drop(events.insert(hint.event.clone())),
+                    Some(_) | None => *naming = None,
+                }
+            }
+        }
+    }
+
+    /// Whether Stripe may not show an object yet that these events name.
+    pub(crate) fn may_come(&self, object: &str, id: &str) -> bool {
+        let subject = Subject { object: object.to_owned(), id: id.to_owned() };
+        self.early.get(&subject).is_some_and(Option::is_some)
+    }
+
+    /// What names these objects is not stored: it is looked at again in the next cycle.
+    pub(crate) fn leave_out(&mut self, unshown: &[Subject]) {
+        let named = unshown.iter().filter_map(|subject| self.early.get(subject)?.as_ref());
+        let events: HashSet<String> = named.flatten().cloned().collect();
+        if events.is_empty() {
+            return;
+        }
+        let decoded = std::mem::take(&mut self.decoded).into_iter();
+        self.decoded = decoded.map(|decoded| gathered::without(decoded, &events)).collect();
     }
 
     /// The ids of one kind of object.

@@ -1,7 +1,10 @@
 //! What an event says, as a hint: which objects to read again. Its payload is stored, never trusted (trap 14).
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::state::HOLD_BACK;
 
 /// An object that an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +19,22 @@ pub(crate) struct Hint {
     pub(crate) event: String,
     /// None for payloads without id (trap 16).
     pub(crate) subjects: Vec<Subject>,
+    /// When it happened, in seconds, if it says so.
+    created: Option<i64>,
+    /// It says that something is gone, which will not show any more.
+    pub(crate) is_deletion: bool,
+}
+
+impl Hint {
+    /// Whether Stripe may not show yet what goes with it (trap 4), when so many seconds have `passed` since it was first seen: by
+    /// Stripe's clock since it happened, where both are known.
+    pub(crate) fn is_young(&self, date: Option<DateTime<Utc>>, passed: u64) -> bool {
+        let passed = match (self.created, date) {
+            (Some(created), Some(date)) => date.timestamp().abs_diff(created),
+            (_, _) => passed,
+        };
+        passed < HOLD_BACK.unsigned_abs()
+    }
 }
 
 /// Objects that change together with the one that an event shows, though no event of their own is promised: the
@@ -71,6 +90,11 @@ struct Event {
     id: String,
     #[serde(default)]
     object: String,
+    /// Seconds, or a moment as API v2 writes it (trap 6).
+    #[serde(default)]
+    created: serde_json::Value,
+    #[serde(default, rename = "type")]
+    name: serde_json::Value,
     data: Option<Payload>,
     related_object: Option<Related>,
 }
@@ -119,10 +143,13 @@ fn hint(raw: &RawValue) -> Option<Hint> {
 
 impl Event {
     fn hint(self) -> Hint {
-        let Self { id, object: _, data, related_object } = self;
+        let Self { id, object: _, created, name, data, related_object } = self;
         let mut subjects = data.map(|data| subjects(&data.object)).unwrap_or_default();
         subjects.extend(related_object.map(referred));
-        Hint { event: id, subjects }
+        let moment = |text: &str| Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp());
+        let created = created.as_i64().or_else(|| created.as_str().and_then(moment));
+        let is_deletion = name.as_str().is_some_and(|name| name.ends_with(".deleted"));
+        Hint { event: id, subjects, created, is_deletion }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     change::{Changes, Listed, News},
     cycle::{Cycle, own_lists},
     error::counted,
+    event::Subject,
     feeds::Fed,
     state::{KEPT, Owed, owed_checkpoint},
 };
@@ -52,8 +53,10 @@ impl<W: Warehouse> Following<'_, W> {
         };
         // Listed after the events were read: what shows in a list is then as new as they say.
         self.list_all(tables).await?;
-        if let Some(news) = &news {
-            self.reread_all(news, news.read_micros, tables, owed).await?;
+        let mut news = news;
+        if let Some(news) = &mut news {
+            let unshown = self.reread_all(news, news.read_micros, tables, owed).await?;
+            news.leave_out(&unshown);
         }
         if self.events.list.api() == Api::V1 {
             self.apply_dangling(tables).await?;
@@ -141,11 +144,12 @@ impl<W: Warehouse> Following<'_, W> {
             let end = since.saturating_add(width).min(until);
             let most = if end - since > 1 { self.cycle.engine.options.event_pages } else { usize::MAX };
             feed.since = Some(since);
-            let Some(news) = self.changes.news(self.events, feed, Some(end), most).await? else {
+            let Some(mut news) = self.changes.news(self.events, feed, Some(end), most).await? else {
                 width = ((end - since) / 2).max(1);
                 continue;
             };
-            self.reread_all(&news, shown_since, tables, owed).await?;
+            let unshown = self.reread_all(&news, shown_since, tables, owed).await?;
+            news.leave_out(&unshown);
             if news.pages <= (most / 2).max(1) {
                 width = width.saturating_mul(2);
             }
@@ -186,43 +190,50 @@ impl<W: Warehouse> Following<'_, W> {
         (resource, self.changes.list_new(resource, frontier, walks).await)
     }
 
-    /// Objects that events name, and those that are owed, in every table that holds any.
+    /// Objects that events name, and those that are owed, in every table that holds any. Gives those that Stripe may not show
+    /// yet.
     async fn reread_all(
         &self,
         news: &News,
         since_micros: i64,
         tables: &mut [TableReport],
         owed: &mut Debts,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Vec<Subject>, SyncError> {
+        let mut unshown = Vec::new();
         for resource in others(self.events) {
             let Some(report) = report_of(tables, resource.table.name) else { continue };
-            let named = news.ids(resource.table.object);
+            let object = resource.table.object;
+            let named = news.ids(object);
             let owed = owed.entry(resource.table.name.to_owned()).or_default();
             match report.outcome {
                 Ok(TableState::Live { .. }) => {
-                    self.reread(resource, named, since_micros, (report, owed)).await?;
+                    let may_come = |id: &str| news.may_come(object, id);
+                    let ids = self.reread(resource, named, (since_micros, may_come), (report, owed)).await?;
+                    unshown.extend(ids.into_iter().map(|id| Subject { object: object.to_owned(), id }));
                 }
                 // It holds nothing: its first copy will show what is.
                 Ok(TableState::Unavailable { .. }) => {}
                 Ok(TableState::Copying { .. } | TableState::Comparing { .. }) | Err(_) => owed.add(named),
             }
         }
-        Ok(())
+        Ok(unshown)
     }
 
     async fn reread(
         &self,
         resource: &'static Resource,
         named: Vec<String>,
-        since_micros: i64,
+        (since_micros, may_come): (i64, impl Fn(&str) -> bool),
         (report, owed): (&mut TableReport, &mut Owed),
-    ) -> Result<(), SyncError> {
-        let mut again = self.changes.reread_stale(resource, named, since_micros).await?;
+    ) -> Result<Vec<String>, SyncError> {
+        let mut again = self.changes.reread_stale(resource, named, since_micros, may_come).await?;
         let before = std::mem::take(&mut owed.ids);
         again.extend(self.changes.reread(resource, before.into_iter().collect()).await?);
         owed.add(again.failed.iter().map(|(id, _)| id.clone()));
         self.wrote(report, again.rows);
-        self.conclude(report, again)
+        let unshown = std::mem::take(&mut again.unshown);
+        self.conclude(report, again)?;
+        Ok(unshown)
     }
 
     /// Objects that Stripe refuses to show are said and owed; any other failure is the table's.

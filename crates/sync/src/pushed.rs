@@ -84,8 +84,8 @@ impl<W: Warehouse> Passing<'_, W> {
         let named = self.named(&events);
         let Fetch { stripe, .. } = self.changes.fetch;
         let may_come = |subject: &Subject| {
-            let mut naming = events.iter().filter(|told| told.subjects.contains(subject));
-            naming.all(|told| told.is_young(since_micros, stripe) && !told.tells_of_a_deletion())
+            let mut naming = events.iter().filter(|told| told.hint.subjects.contains(subject));
+            naming.all(|told| !told.hint.is_deletion && told.is_young(since_micros, stripe))
         };
         let failed = self.read(named, since_micros, &mut read, may_come).await?;
         let mut applied = Vec::new();
@@ -109,7 +109,7 @@ impl<W: Warehouse> Passing<'_, W> {
 
     /// What events name and is to be read again, by table.
     fn named(&self, events: &[Told]) -> BTreeMap<&'static str, (&'static Resource, Vec<String>)> {
-        let subjects: BTreeSet<&Subject> = events.iter().flat_map(|told| &told.subjects).collect();
+        let subjects: BTreeSet<&Subject> = events.iter().flat_map(|told| &told.hint.subjects).collect();
         let mut by_table: BTreeMap<_, (&'static Resource, Vec<String>)> = BTreeMap::new();
         for subject in subjects {
             for resource in resources_of(subject) {
@@ -143,7 +143,7 @@ impl<W: Warehouse> Passing<'_, W> {
         while let Some(asked) = asked.next().await {
             if let Some((resource, id)) = asked.missing() {
                 let subject = subject(resource, id.to_owned());
-                if may_come(&subject) && self.was_never_there(resource, id).await? {
+                if may_come(&subject) && changes.was_never_there(resource, id).await? {
                     failed.insert(subject, format!("Stripe does not show {id} yet"));
                     continue;
                 }
@@ -158,15 +158,9 @@ impl<W: Warehouse> Passing<'_, W> {
         Ok(failed)
     }
 
-    async fn was_never_there(&self, resource: &'static Resource, id: &str) -> Result<bool, SyncError> {
-        let Changes { warehouse, schema, .. } = self.changes;
-        let unknown = warehouse.stale(schema, resource.table, vec![id.to_owned()], 0).await?;
-        Ok(!unknown.is_empty())
-    }
-
     /// What keeps an event from being called applied.
     fn obstacle(&self, told: &Told, failed: &BTreeMap<Subject, String>) -> Option<Awaited> {
-        told.subjects.iter().find_map(|subject| {
+        told.hint.subjects.iter().find_map(|subject| {
             if let Some(why) = failed.get(subject) {
                 return Some(Awaited::Object { why: why.clone() });
             }
@@ -232,7 +226,7 @@ impl<W: Warehouse> Passing<'_, W> {
     fn belongs_to_the_feed(&self, events: &'static Resource, told: &Told) -> bool {
         let is_read = !matches!(self.states.get(events.table.name), Some(TableState::Unavailable { .. }));
         let unavailable = |resource| matches!(self.course(resource), Course::Unavailable);
-        is_read && told.subjects.iter().flat_map(resources_of).any(unavailable)
+        is_read && told.hint.subjects.iter().flat_map(resources_of).any(unavailable)
     }
 
     fn course(&self, resource: &'static Resource) -> Course {

@@ -2,14 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
-use serde::Deserialize;
 use stripe_api::Stripe;
 
-use crate::{
-    event::{self, Subject},
-    state::HOLD_BACK,
-};
+use crate::event::{self, Hint};
 
 /// An event that Stripe pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,54 +66,16 @@ pub struct Pass {
 pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) body: Vec<u8>,
-    pub(crate) subjects: Vec<Subject>,
+    pub(crate) hint: Hint,
     /// It is one of API v1, and so has a place in the table of events.
     pub(crate) is_v1: bool,
 }
 
-/// When an event happened, in seconds, or as API v2 writes it (trap 6).
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Moment {
-    Seconds(i64),
-    Text(String),
-}
-
-impl Moment {
-    fn seconds(&self) -> Option<i64> {
-        match self {
-            Self::Seconds(seconds) => Some(*seconds),
-            Self::Text(text) => Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp()),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Dated {
-    created: Moment,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(rename = "type")]
-    name: String,
-}
-
 impl Told {
-    /// Whether it happened so short a time ago that Stripe may not show yet what it names (trap 4): by Stripe's clock, or,
-    /// where that or its own second is not known, by when it was first looked at.
+    /// Whether Stripe may not show it yet, nor what it names, though it was first looked at `since` then.
     pub(crate) fn is_young(&self, since_micros: i64, stripe: &Stripe) -> bool {
-        let created = serde_json::from_slice(&self.body).ok().and_then(|Dated { created }| created.seconds());
-        let passed = match (created, stripe.date()) {
-            (Some(created), Some(date)) => date.timestamp().abs_diff(created),
-            (_, _) => stripe.now().timestamp_micros().abs_diff(since_micros) / 1_000_000,
-        };
-        passed < HOLD_BACK.unsigned_abs()
-    }
-
-    /// Whether it says that something is gone.
-    pub(crate) fn tells_of_a_deletion(&self) -> bool {
-        serde_json::from_slice(&self.body).is_ok_and(|Named { name }| name.ends_with(".deleted"))
+        let passed = stripe.now().timestamp_micros().abs_diff(since_micros) / 1_000_000;
+        self.hint.is_young(stripe.date(), passed)
     }
 }
 
@@ -132,7 +89,7 @@ pub(crate) fn rounds(
     for PushedEvent { id, body, looked_at_micros } in events {
         match event::pushed(&body) {
             Ok((hint, is_v1)) => {
-                let told = Told { id, body, subjects: hint.subjects, is_v1 };
+                let told = Told { id, body, hint, is_v1 };
                 rounds.entry(looked_at_micros.unwrap_or(now_micros)).or_default().push(told);
             }
             Err(error) => {
