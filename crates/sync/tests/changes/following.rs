@@ -1,8 +1,11 @@
 //! New, changed and deleted objects, event by event.
 
-use std::sync::atomic::Ordering;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
 use sync::TableState;
 use tokio_util::sync::CancellationToken;
@@ -123,4 +126,48 @@ async fn trap_13_what_stripe_does_not_let_a_key_expand_is_said_until_it_does_and
     let before = walked(state);
     copied.world.age.fetch_add(10, Ordering::Relaxed);
     assert!(walked(turn().await.1) > before, "nothing else tells which rows lack something");
+}
+
+/// Stripe's answer about an account of API v2, of which an event tells once it was renamed.
+fn renamed(asked: &str, is_renamed: bool) -> Option<Value> {
+    let page = |data: &[&Value]| json!({ "data": data, "next_page_url": null, "previous_page_url": null });
+    let name = if is_renamed { "after" } else { "before" };
+    let account = json!({
+        "id": "acct_1", "object": "v2.core.account", "created": "2026-05-28T20:26:40.000Z", "display_name": name,
+    });
+    let event = |id: &str, day: i64, about: Value| {
+        let created = format!("2026-06-{day:02}T00:00:00.000Z");
+        json!({ "id": id, "object": "v2.core.event", "created": created, "type": "a", "related_object": about })
+    };
+    let url = "/v2/core/accounts/acct_1";
+    let first = event("evt_1", 1, Value::Null);
+    let second = event("evt_2", 2, json!({ "id": "acct_1", "type": "v2.core.account", "url": url }));
+    match asked.split('?').next()? {
+        "/v2/core/accounts" if asked.contains("closed=true") => Some(page(&[])),
+        "/v2/core/accounts" => Some(page(&[&account])),
+        "/v2/core/accounts/acct_1/persons" => Some(page(&[])),
+        "/v2/core/events" if is_renamed => Some(page(&[&second, &first])),
+        "/v2/core/events" => Some(page(&[&first])),
+        path => (path == url).then_some(account),
+    }
+}
+
+#[tokio::test]
+async fn trap_18_what_a_thin_event_in_the_feed_names_is_read_again_though_its_list_is_not() {
+    let mut copied = connected(Small::default(), FaultScript::new()).await;
+    let (is_renamed, asked) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<String>>>::default());
+    let (renaming, asking) = (Arc::clone(&is_renamed), Arc::clone(&asked));
+    copied.answered(move |path| {
+        asking.lock().unwrap().push(path.split('?').next()?.to_owned());
+        renamed(path, renaming.load(Ordering::Relaxed))
+    });
+    copied.cycle().await;
+    assert_eq!(copied.table("v2.core.account")["acct_1"].0["display_name"], "before");
+    is_renamed.store(true, Ordering::Relaxed);
+    asked.lock().unwrap().clear();
+    copied.cycle().await;
+    assert_eq!(copied.table("v2.core.account")["acct_1"].0["display_name"], "after");
+    let asked = asked.lock().unwrap();
+    let times = |path: &str| asked.iter().filter(|other| *other == path).count();
+    assert_eq!((times("/v2/core/accounts"), times("/v2/core/accounts/acct_1")), (0, 1));
 }

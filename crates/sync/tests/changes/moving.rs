@@ -1,36 +1,13 @@
 //! Lists that say there is more: a walk goes on or gives up, and never asks the same for ever.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use stripe_sim::FaultScript;
 use sync::SyncError;
 use tokio_util::sync::CancellationToken;
 
-use crate::small::{Copied, Small, connected, customer};
-
-impl Copied {
-    /// From now on `answers` are given instead of the simulator's, where there is one; how many were.
-    fn answered(
-        &mut self,
-        answers: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
-    ) -> Arc<AtomicUsize> {
-        let given = Arc::<AtomicUsize>::default();
-        let count = Arc::clone(&given);
-        self.treat(move |asked, answer| {
-            // A walk without end ends: the simulator answers in the end.
-            let own = answers(&asked).filter(|_| count.load(Ordering::Relaxed) < 100);
-            let Some(body) = own else { return answer };
-            count.fetch_add(1, Ordering::Relaxed);
-            let body = body.to_string();
-            Box::pin(async move { Ok(http::Response::builder().status(200).body(body.into()).unwrap()) })
-        });
-        given
-    }
-}
+use crate::small::{Small, connected, customer};
 
 #[tokio::test]
 async fn an_empty_page_that_says_there_is_more_is_not_asked_for_again() {
