@@ -28,6 +28,18 @@ async fn trap_1_and_14_an_old_object_that_changed_is_read_again_not_taken_from_i
 }
 
 #[tokio::test]
+async fn trap_1_what_is_created_during_a_walk_is_listed_after_it_though_no_event_tells() {
+    let world = Small::default();
+    (0..250).for_each(|number| world.put(customer(number, "there before")));
+    let create = |world: &Small| world.put(customer(900_000, "above where the walk began"));
+    *world.meanwhile.lock().unwrap() = Some(("customer", Box::new(create)));
+    let copied = copied(world).await;
+    assert_eq!(copied.table("event").len(), 0);
+    let customers = copied.table("customer");
+    assert_eq!((customers.len(), customers.contains_key("cus_900000")), (251, true));
+}
+
+#[tokio::test]
 async fn trap_4_and_15_late_and_repeated_events_end_with_the_present_state() {
     let world = Small::default();
     let first = customer(0, "first");
