@@ -189,6 +189,28 @@ async fn trap_30_a_feed_is_worked_off_in_longer_stretches_where_less_happened() 
 }
 
 #[tokio::test]
+async fn trap_30_a_cycle_whose_warehouse_fails_at_any_transaction_leaves_every_change_to_the_next() {
+    for refused in 1.. {
+        let world = Small::default();
+        (0..3).for_each(|number| world.put(customer(number * 100_000, "before")));
+        let copied = copied(world).await;
+        copied.world.put(customer(0, "after"));
+        copied.world.event(1, BEGAN + 900_000, "customer.updated", &customer(0, "after"));
+        // So much newer that a cursor that is ahead of the rows is past the other one.
+        copied.world.event(2, BEGAN + 900_500, "customer.updated", &customer(100_000, "before"));
+        let engine = copied.counting(Some(refused));
+        let failed = engine.run(&CancellationToken::new()).await.is_err();
+        copied.cycle().await;
+        assert_eq!(copied.table("customer")["cus_0"].0["name"], "after", "transaction {refused} failed");
+        assert_eq!(copied.table("event").len(), 2, "transaction {refused} failed");
+        if !failed {
+            assert!(refused > 3, "what the events name, and then the events, are stored");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_dispute_changes_its_charge_too() {
     let world = Small::default();
     let charge =

@@ -4,6 +4,7 @@
 
 mod beside;
 mod clocks;
+mod counting;
 mod feeds;
 mod following;
 mod gaps;

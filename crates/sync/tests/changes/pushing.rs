@@ -1,19 +1,11 @@
 //! What Stripe pushes, before or without a poll.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use catalog::Table;
 use serde_json::{Value, json};
 use stripe_sim::{Fault, FaultScript};
-use sync::{Engine, Pass, Pushed, PushedEvent};
+use sync::{Pass, Pushed, PushedEvent};
 use tokio_util::sync::CancellationToken;
-use warehouse::{Applied, Batch, Checkpoint, Ids, Memory, SchemaName, Warehouse, WarehouseError};
 
 use crate::{
     small::{
@@ -197,80 +189,10 @@ async fn trap_12_an_object_whose_nested_list_cannot_be_read_is_owed_and_no_other
     assert_eq!(copied.table("event").len(), 2);
 }
 
-/// Counts transactions.
-struct Counting {
-    memory: Memory,
-    transactions: AtomicUsize,
-}
-
-impl Warehouse for Counting {
-    async fn prepare(&self, schema: &SchemaName, tables: Vec<&'static Table>) -> Result<(), WarehouseError> {
-        self.memory.prepare(schema, tables).await
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Applied, WarehouseError> {
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.memory.apply(batch).await
-    }
-
-    async fn checkpoints(&self, schema: &SchemaName) -> Result<Vec<Checkpoint>, WarehouseError> {
-        self.memory.checkpoints(schema).await
-    }
-
-    async fn dangling(
-        &self,
-        schema: &SchemaName,
-        table: &'static Table,
-        column: &str,
-        target: &'static Table,
-    ) -> Result<Vec<String>, WarehouseError> {
-        self.memory.dangling(schema, table, column, target).await
-    }
-
-    async fn stale(
-        &self,
-        schema: &SchemaName,
-        table: &'static Table,
-        ids: Vec<String>,
-        since_micros: i64,
-    ) -> Result<Vec<String>, WarehouseError> {
-        self.memory.stale(schema, table, ids, since_micros).await
-    }
-
-    async fn ids(
-        &self,
-        schema: &SchemaName,
-        table: &'static Table,
-        asked: Ids,
-    ) -> Result<Vec<String>, WarehouseError> {
-        self.memory.ids(schema, table, asked).await
-    }
-
-    async fn newest(
-        &self,
-        schema: &SchemaName,
-        tables: Vec<&'static Table>,
-    ) -> Result<Option<i64>, WarehouseError> {
-        self.memory.newest(schema, tables).await
-    }
-
-    async fn seal(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
-        self.memory.seal(schema, table).await
-    }
-
-    async fn count(&self, schema: &SchemaName, table: &'static Table) -> Result<u64, WarehouseError> {
-        self.memory.count(schema, table).await
-    }
-}
-
 #[tokio::test]
 async fn a_pass_waits_for_the_disk_once_however_many_objects_of_however_many_tables_it_brings() {
     let copied = of_three().await;
-    let Engine { stripe, schema, progress, options, warehouse } = copied.engine;
-    drop(warehouse);
-    let memory = Arc::into_inner(copied.warehouse).unwrap();
-    let warehouse = Arc::new(Counting { memory, transactions: AtomicUsize::new(0) });
-    let engine = Engine { stripe, warehouse: Arc::clone(&warehouse), schema, progress, options };
+    let engine = copied.counting(None);
     let charge = json!({ "id": "ch_1", "object": "charge", "created": BEGAN });
     copied.world.put(charge.clone());
     copied.world.delete("customer", "cus_0");
@@ -283,10 +205,10 @@ async fn a_pass_waits_for_the_disk_once_however_many_objects_of_however_many_tab
     events.push(told(301, "charge.updated", &charge));
     let pass = engine.apply_pushed(events, &CancellationToken::new()).await.unwrap();
     assert!(pass.events.values().all(|what| *what == Pushed::Applied), "{pass:?}");
-    assert_eq!(warehouse.transactions.load(Ordering::Relaxed), 1);
+    assert_eq!(engine.warehouse.transactions.load(Ordering::Relaxed), 1);
     for (object, rows) in [("customer", 202), ("charge", 1), ("event", 201)] {
         let table = catalog::by_object(object).unwrap().table;
-        assert_eq!(warehouse.memory.rows(&support::schema(), table).num_rows(), rows, "{object}");
+        assert_eq!(copied.warehouse.rows(&support::schema(), table).num_rows(), rows, "{object}");
     }
 }
 
