@@ -49,12 +49,22 @@ async fn trap_4_and_15_late_and_repeated_events_end_with_the_present_state() {
     let copied = copied(world).await;
     let last = customer(0, "last");
     copied.world.put(last.clone());
-    // Older than the newest event seen, but visible only now.
-    copied.world.event(2, BEGAN + 899_990, "customer.updated", &last);
+    // 100 seconds older than the newest event seen, but visible only now.
+    copied.world.event(2, BEGAN + 899_900, "customer.updated", &last);
     copied.cycle().await;
     copied.cycle().await;
     assert_eq!(copied.table("customer")["cus_0"], (last, false));
     assert_eq!(copied.table("event").len(), 2);
+}
+
+#[tokio::test]
+async fn trap_4_an_object_that_becomes_visible_late_is_listed_though_no_event_tells() {
+    let world = Small::default();
+    world.put(customer(500_000, "newest"));
+    let copied = copied(world).await;
+    copied.world.put(customer(499_900, "late"));
+    copied.cycle().await;
+    assert_eq!(copied.table("customer").into_keys().collect::<Vec<_>>(), ["cus_499900", "cus_500000"]);
 }
 
 #[tokio::test]
