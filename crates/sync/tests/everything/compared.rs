@@ -1,17 +1,16 @@
-//! The warehouse's tables against the simulator's truth.
+//! The warehouse's tables against the simulator's truth, whatever warehouse they are of.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use arrow_array::{cast::AsArray, types::Int64Type};
+use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
 use catalog::{Child, List, Resource, Table};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use stripe_api::Clock;
 use stripe_sim::world::{Standing, Truth, World};
-use warehouse::Memory;
 
 use crate::support;
 
@@ -24,23 +23,31 @@ impl Clock for Worlds {
     }
 }
 
+/// The rows of every table, each with the columns of [`catalog::schema`].
+pub(crate) type Tables = HashMap<&'static str, Vec<RecordBatch>>;
+
 /// A row as the object it was; none for a tombstone.
 type Row = (String, Option<Map<String, Value>>);
 
 /// What differs between the tables and the truth, one line each: the list, the object, how.
-pub(crate) fn differences(warehouse: &Memory, world: &dyn World) -> Vec<String> {
+pub(crate) fn differences(tables: &Tables, world: &dyn World) -> Vec<String> {
     let mut found = Vec::new();
     for list in catalog::lists().iter().filter(|list| list.walked) {
+        found.extend(left_behind(tables, list).into_iter().map(|how| format!("{}: {how}", list.path)));
         let Some(truth) = world.truth(list.path) else {
             found.push(format!("{}: the simulator has no truth of it", list.path));
             continue;
         };
         let how = match list.parent {
-            None => of_the_account(warehouse, list, truth, &named(world, list.table.object)),
-            Some(_) if catalog::resource(list.table.name).is_some_and(|own| !own.is_apart()) => {
-                of_the_account(warehouse, list, truth, &BTreeSet::new())
+            None => {
+                let mut found = strangers(tables, list, world);
+                found.extend(of_the_account(tables, list, truth));
+                found
             }
-            Some(_) => of_parents(warehouse, list, truth),
+            Some(_) if catalog::resource(list.table.name).is_some_and(|own| !own.is_apart()) => {
+                of_the_account(tables, list, truth)
+            }
+            Some(_) => of_parents(tables, list, truth),
         };
         found.extend(how.into_iter().map(|how| format!("{}: {how}", list.path)));
     }
@@ -48,17 +55,12 @@ pub(crate) fn differences(warehouse: &Memory, world: &dyn World) -> Vec<String> 
 }
 
 /// Objects by id, nested lists whole.
-fn of_the_account(
-    warehouse: &Memory,
-    list: &List,
-    truth: Vec<Truth>,
-    named: &BTreeSet<String>,
-) -> Vec<String> {
+fn of_the_account(tables: &Tables, list: &List, truth: Vec<Truth>) -> Vec<String> {
     let resource = catalog::resource(list.table.name).unwrap();
-    let children: Vec<_> = resource.children.iter().map(|child| by_parent(warehouse, child.table)).collect();
+    let children: Vec<_> = resource.children.iter().map(|child| by_parent(tables, child.table)).collect();
     let mut ours = BTreeMap::new();
     let mut found = Vec::new();
-    for (id, row) in rows(warehouse, resource.table).into_iter().map(|(_, _, row)| row) {
+    for (id, row) in rows(tables, resource.table).into_iter().map(|(_, _, row)| row) {
         let nested = children.iter().map(|child| live(child.get(&id))).collect();
         let whole =
             row.map(|row| uncut(resource, Value::Object(catalog::with_children(resource, row, nested))));
@@ -66,16 +68,9 @@ fn of_the_account(
             found.push(format!("{id} is there twice"));
         }
     }
-    let mut of_this = BTreeSet::new();
     for Truth { standing, object, .. } in truth {
         let id = object["id"].as_str().unwrap().to_owned();
-        of_this.insert(id.clone());
-        // What no list shows can only be found where others name it.
-        let hidden = match standing {
-            Standing::TestClock | Standing::Deleted => true,
-            Standing::Unlisted => !named.contains(&id),
-            Standing::Shown | Standing::Inactive | Standing::Canceled | Standing::Closed => false,
-        };
+        let hidden = matches!(standing, Standing::TestClock | Standing::Unlisted | Standing::Deleted);
         match (ours.get(&id), standing) {
             (None, _) if hidden => {}
             (None, _) => found.push(format!("{id} is missing ({standing:?})")),
@@ -85,39 +80,48 @@ fn of_the_account(
             (Some(Some(ours)), _) => found.extend(difference(&id, ours, &uncut(resource, object))),
         }
     }
-    if resource.also.is_none() {
-        found.extend(
-            ours.keys().filter(|id| !of_this.contains(*id)).map(|id| format!("{id} is not Stripe's")),
-        );
-    }
     found
 }
 
-/// The ids of one kind that others name in a column of theirs.
-pub(crate) fn named(world: &dyn World, kind: &str) -> BTreeSet<String> {
-    let mut named = BTreeSet::new();
-    for resource in catalog::resources().iter().filter(|resource| resource.list.parent.is_none()) {
-        let columns: Vec<_> = resource.table.columns.iter().filter(|column| column.refers_to(kind)).collect();
-        if columns.is_empty() {
-            continue;
-        }
-        for Truth { object, .. } in world.truth(resource.list.path).unwrap_or_default() {
-            named.extend(columns.iter().filter_map(|column| object[column.name].as_str().map(str::to_owned)));
-        }
+/// What the truth of none of its lists knows.
+fn strangers(tables: &Tables, list: &List, world: &dyn World) -> Vec<String> {
+    let also = catalog::resource(list.table.name).and_then(|own| own.also);
+    let truths = [Some(list), also].into_iter().flatten().filter_map(|list| world.truth(list.path)).flatten();
+    let theirs: BTreeSet<String> =
+        truths.map(|truth| truth.object["id"].as_str().unwrap().to_owned()).collect();
+    let ours = rows(tables, list.table).into_iter().map(|(_, _, (id, _))| id);
+    ours.filter(|id| !theirs.contains(id)).map(|id| format!("{id} is not Stripe's")).collect()
+}
+
+/// Rows that are there although what they belong to is gone (trap 11).
+fn left_behind(tables: &Tables, list: &List) -> Vec<String> {
+    let Some(parents) = list.parent.and_then(|parent| catalog::table(parent.table)) else {
+        return Vec::new();
+    };
+    if !catalog::is_child(list.table) {
+        return Vec::new();
     }
-    named
+    let gone = rows(tables, parents).into_iter().filter(|(_, _, (_, row))| row.is_none());
+    let gone: BTreeSet<String> = gone.map(|(_, _, (id, _))| id).collect();
+    let there = rows(tables, list.table).into_iter().filter(|(_, _, (_, row))| row.is_some());
+    let orphans = there.filter(|(parent, _, _)| gone.contains(parent));
+    orphans.map(|(parent, _, (id, _))| format!("{id} is still there, and {parent} is gone")).collect()
 }
 
 /// Sets of objects, parent by parent, in their order.
-fn of_parents(warehouse: &Memory, list: &List, truth: Vec<Truth>) -> Vec<String> {
+fn of_parents(tables: &Tables, list: &List, truth: Vec<Truth>) -> Vec<String> {
     let mut theirs: BTreeMap<String, Vec<(usize, Value)>> = BTreeMap::new();
     for Truth { parent, position, standing, object } in truth {
         if standing != Standing::Deleted {
             theirs.entry(parent.unwrap()).or_default().push((position, object));
         }
     }
-    let ours = by_parent(warehouse, list.table);
+    let ours = by_parent(tables, list.table);
     let mut found = Vec::new();
+    for (parent, ours) in ours.iter().filter(|(parent, _)| !theirs.contains_key(*parent)) {
+        let ours = live(Some(ours));
+        found.extend(ours.iter().map(|one| format!("{parent} has {}, and nothing at Stripe", one["id"])));
+    }
     for (parent, mut theirs) in theirs {
         theirs.sort_by_key(|(position, _)| *position);
         let ours = live(ours.get(&parent));
@@ -151,8 +155,8 @@ fn live(rows: Option<&Vec<Option<Map<String, Value>>>>) -> Vec<Map<String, Value
 }
 
 /// Children by parent, in their order; none for tombstones.
-fn by_parent(warehouse: &Memory, table: &'static Table) -> BTreeMap<String, Vec<Option<Map<String, Value>>>> {
-    let mut rows = rows(warehouse, table);
+fn by_parent(tables: &Tables, table: &'static Table) -> BTreeMap<String, Vec<Option<Map<String, Value>>>> {
+    let mut rows = rows(tables, table);
     rows.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for (parent, _, (_, row)) in rows {
@@ -162,13 +166,16 @@ fn by_parent(warehouse: &Memory, table: &'static Table) -> BTreeMap<String, Vec<
 }
 
 /// Parent, place, and the row.
-fn rows(warehouse: &Memory, table: &'static Table) -> Vec<(String, i64, Row)> {
-    let rows = warehouse.rows(&support::schema(), table);
+fn rows(tables: &Tables, table: &'static Table) -> Vec<(String, i64, Row)> {
+    tables.get(table.name).unwrap().iter().flat_map(|rows| rows_of(table, rows)).collect()
+}
+
+fn rows_of(table: &'static Table, rows: &RecordBatch) -> Vec<(String, i64, Row)> {
     let gone = rows.column_by_name("_deleted").unwrap().as_boolean();
     let parents = rows.column_by_name("_parent").map(AsArray::as_string::<i32>);
     let places = rows.column_by_name("_position").map(AsArray::as_primitive::<Int64Type>);
     let row = |row: usize| {
-        let object = catalog::encode(table, &rows, row).unwrap();
+        let object = catalog::encode(table, rows, row).unwrap();
         let id = object["id"].as_str().unwrap().to_owned();
         let parent = parents.map_or(String::new(), |parents| parents.value(row).to_owned());
         let place = places.map_or(0, |places| places.value(row));

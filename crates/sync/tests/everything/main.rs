@@ -19,7 +19,7 @@ use sync::{Engine, Report, Reread, TableState};
 use tokio_util::sync::CancellationToken;
 use warehouse::{Memory, Warehouse as _};
 
-use self::compared::Worlds;
+use self::compared::{Tables, Worlds};
 
 struct Copy {
     world: Arc<dyn World>,
@@ -50,6 +50,15 @@ impl Copy {
         report
     }
 
+    fn tables(&self) -> Tables {
+        let rows = |table: &'static catalog::Table| vec![self.warehouse.rows(&support::schema(), table)];
+        catalog::tables().map(|table| (table.name, rows(table))).collect()
+    }
+
+    fn differences(&self) -> Vec<String> {
+        compared::differences(&self.tables(), &*self.world)
+    }
+
     /// Of which tables Stripe does not show all.
     fn withheld(report: &Report) -> Vec<&'static str> {
         report.failed().filter(|(_, error)| error.is_withheld()).map(|(table, _)| table).collect()
@@ -67,19 +76,19 @@ async fn trap_24_every_list_is_copied_without_search_and_equals_the_truth() {
     let copy = connected(GallerySpec::default()).await;
     let report = copy.cycle().await;
     assert_eq!(Copy::unavailable(&report), [""; 0]);
-    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    assert_eq!(copy.differences(), [""; 0]);
     let asked = copy.sim.stats().by_path;
     assert!(asked.keys().all(|path| !path.contains("search")), "trap 24: the Search API lags");
     // Nothing changed, and nothing changes.
     copy.cycle().await;
-    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    assert_eq!(copy.differences(), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_mixed_account_is_copied_whole() {
     let copy = to(Arc::new(Mixed::about(3, 10_000))).await;
     copy.cycle().await;
-    let differences = compared::differences(&copy.warehouse, &*copy.world);
+    let differences = copy.differences();
     // Those features are not enabled there.
     let refused = |difference: &&String| {
         difference.starts_with("/v1/issuing/") || difference.starts_with("/v1/treasury/")
@@ -104,7 +113,7 @@ async fn trap_23_features_that_are_not_enabled_are_unavailable_in_stripes_words_
             let is_refused = matches!(&table.outcome, Ok(TableState::Unavailable { why }) if !why.is_empty());
             assert_eq!(is_refused, refused(list.path), "{status} {table:?}");
         }
-        let differences = compared::differences(&copy.warehouse, &*copy.world);
+        let differences = copy.differences();
         assert!(differences.iter().all(|difference| refused(difference)), "{differences:?}");
     }
 }
@@ -117,7 +126,7 @@ async fn trap_9_a_list_that_one_parent_is_refused_goes_on_with_the_others() {
     let path = format!("/v1/accounts/{parent}/persons");
     copy.sim.set_faults(FaultScript::new().always(&path, Fault::status(403)));
     assert_eq!(Copy::withheld(&copy.cycle().await), ["account_persons"]);
-    let differences = compared::differences(&copy.warehouse, &*copy.world);
+    let differences = copy.differences();
     assert!(
         !differences.is_empty() && differences.iter().all(|one| one.contains(&parent)),
         "{differences:?}"
@@ -141,7 +150,7 @@ async fn trap_9_the_first_parents_that_are_refused_do_not_speak_for_all() {
     copy.sim.set_faults(FaultScript::new());
     copy.world.advance(3_600);
     assert_eq!(Copy::withheld(&copy.cycle().await), [""; 0]);
-    assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+    assert_eq!(copy.differences(), [""; 0]);
 }
 
 #[tokio::test]
@@ -173,6 +182,6 @@ async fn trap_12_and_17_what_changes_anywhere_is_there_after_the_next_walk() {
         assert!(!copy.world.step(250).is_empty());
         copy.world.advance(3_600);
         copy.cycle().await;
-        assert_eq!(compared::differences(&copy.warehouse, &*copy.world), [""; 0]);
+        assert_eq!(copy.differences(), [""; 0]);
     }
 }
