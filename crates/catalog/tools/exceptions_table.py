@@ -2,7 +2,7 @@
 
 import sys
 
-KNOWN = {"kind", "table", "params", "again", "parent", "shown", "expanded", "dated", "ids", "needs", "include", "never", "events"}
+KNOWN = {"kind", "column", "table", "params", "again", "parent", "shown", "expanded", "dated", "ids", "needs", "include", "never", "events"}
 
 
 class Exceptions:
@@ -24,6 +24,11 @@ class Exceptions:
 
     def value(self, what, subject):
         return next(iter(self.values(what, subject)), None)
+
+    def columns(self, table):
+        """The columns of this table that the SDK does not know, with their kinds."""
+        known = [line[1] for line in self.lines if line[0] == "column" and line[1].startswith(f"{table}.")]
+        return {name.removeprefix(f"{table}."): self.value("column", name) for name in known}
 
     def objects_of(self, kind, listed):
         """The objects that an event of this type is about: those with the longest name that it begins with."""

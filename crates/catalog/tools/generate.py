@@ -150,6 +150,7 @@ def columns_of(sdk, table, objects, exceptions):
             if known and known[0] != kind:
                 kind = "Text" if all("Reference" in each or each == "Text" for each in (kind, known[0])) else "Json"
             columns[prop] = (kind, nullable or bool(known and known[1]) or len(objects) > 1 and prop != "id")
+    columns.update((prop, (kind, True)) for prop, kind in exceptions.columns(table).items())
     if len(objects) > 1:
         columns["object"] = ("Text", False)
     first = {"id": 0, "created": 1}

@@ -13,6 +13,7 @@ pub(crate) static V2_CORE_EVENTS: Table = Table {
         Column::new("context", Kind::Text).nullable(),
         Column::new("livemode", Kind::Boolean),
         Column::new("reason", Kind::Json).nullable(),
+        Column::new("related_object", Kind::Json).nullable(),
         Column::new("snapshot_event", Kind::Text).nullable(),
         Column::new("type", Kind::Text),
     ],
