@@ -31,7 +31,7 @@ type Row = (String, Option<Map<String, Value>>);
 
 /// What differs between the tables and the truth, one line each: the list, the object, how.
 pub(crate) fn differences(tables: &Tables, world: &dyn World) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found = without_columns(tables);
     for list in catalog::lists().iter().filter(|list| list.walked) {
         found.extend(left_behind(tables, list).into_iter().map(|how| format!("{}: {how}", list.path)));
         let Some(truth) = world.truth(list.path) else {
@@ -52,6 +52,19 @@ pub(crate) fn differences(tables: &Tables, world: &dyn World) -> Vec<String> {
         found.extend(how.into_iter().map(|how| format!("{}: {how}", list.path)));
     }
     found
+}
+
+/// What rests in `_extra` instead of a column: which only what no SDK knows may do.
+fn without_columns(tables: &Tables) -> Vec<String> {
+    let mut beside = BTreeSet::new();
+    for (table, rows) in tables.iter().flat_map(|(table, all)| all.iter().map(move |rows| (table, rows))) {
+        for extra in rows.column_by_name("_extra").unwrap().as_string::<i32>().iter().flatten() {
+            let extra: Map<String, Value> = serde_json::from_str(extra).unwrap();
+            beside.extend(extra.into_iter().map(|(property, _)| (*table, property)));
+        }
+    }
+    beside.retain(|(_, property)| property != "simulated_novelty");
+    beside.into_iter().map(|(table, property)| format!("{table}: {property} is in no column")).collect()
 }
 
 /// Objects by id, nested lists whole.

@@ -47,6 +47,8 @@ impl Copy {
         let failed: Vec<String> =
             failed.map(|(table, error)| format!("{table}: {}", error.sentence())).collect();
         assert_eq!(failed, [""; 0]);
+        let rejects = self.warehouse.rejects(&support::schema());
+        assert!(rejects.is_empty(), "what did not fit: {rejects:?}");
         report
     }
 
