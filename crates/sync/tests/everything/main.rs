@@ -187,3 +187,21 @@ async fn trap_12_and_17_what_changes_anywhere_is_there_after_the_next_walk() {
         assert_eq!(copy.differences(), [""; 0]);
     }
 }
+
+#[test]
+fn every_list_is_walked_and_compared_but_five_that_cannot_be() {
+    let left = catalog::lists().iter().filter(|list| !list.walked).map(|list| list.path);
+    let why = [
+        // It needs a customer and a span of time, and makes up sums for them.
+        "/v1/billing/meters/{id}/event_summaries",
+        // Of a credit note that does not exist yet.
+        "/v1/credit_notes/preview/lines",
+        // It needs an ownership, which an account names only after it was refreshed.
+        "/v1/financial_connections/accounts/{account}/owners",
+        // No list shows calculations, and they are gone after 90 days.
+        "/v1/tax/calculations/{calculation}/line_items",
+        // No list shows tax transactions.
+        "/v1/tax/transactions/{transaction}/line_items",
+    ];
+    assert_eq!(left.collect::<Vec<_>>(), why);
+}
