@@ -1,4 +1,4 @@
-//! What the tests share: a simulated Stripe that is served, and an engine that copies it into memory.
+//! What the tests share: a simulated Stripe that is served, and an engine that copies it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use stripe_sim::{DEMO_KEY, Sim};
 use sync::{Engine, Options, Progress};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
-use warehouse::{Memory, SchemaName};
+use warehouse::{SchemaName, Warehouse};
 
 /// Serves `sim` until `stop`; gives its address.
 pub(crate) async fn serve(sim: &Sim, stop: CancellationToken) -> String {
@@ -20,12 +20,12 @@ pub(crate) async fn serve(sim: &Sim, stop: CancellationToken) -> String {
 }
 
 /// Copies the Stripe at `address` into `warehouse`, trying each request `attempts` times.
-pub(crate) fn engine(
+pub(crate) fn engine<W: Warehouse>(
     address: &str,
-    warehouse: &Arc<Memory>,
+    warehouse: &Arc<W>,
     clock: Arc<dyn Clock>,
     attempts: u32,
-) -> Engine<Memory> {
+) -> Engine<W> {
     let (base, longest) = (Duration::from_millis(1), Duration::from_millis(20));
     Engine {
         stripe: stripe(address, clock, RetryPolicy { attempts, base, longest }),
