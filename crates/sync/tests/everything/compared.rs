@@ -41,11 +41,11 @@ pub(crate) fn differences(tables: &Tables, world: &dyn World) -> Vec<String> {
         let how = match list.parent {
             None => {
                 let mut found = strangers(tables, list, world);
-                found.extend(of_the_account(tables, list, truth));
+                found.extend(of_the_account(tables, list, truth, &named(world, list.table.object)));
                 found
             }
             Some(_) if catalog::resource(list.table.name).is_some_and(|own| !own.is_apart()) => {
-                of_the_account(tables, list, truth)
+                of_the_account(tables, list, truth, &BTreeSet::new())
             }
             Some(_) => of_parents(tables, list, truth),
         };
@@ -68,7 +68,7 @@ fn without_columns(tables: &Tables) -> Vec<String> {
 }
 
 /// Objects by id, nested lists whole.
-fn of_the_account(tables: &Tables, list: &List, truth: Vec<Truth>) -> Vec<String> {
+fn of_the_account(tables: &Tables, list: &List, truth: Vec<Truth>, named: &BTreeSet<String>) -> Vec<String> {
     let resource = catalog::resource(list.table.name).unwrap();
     let children: Vec<_> = resource.children.iter().map(|child| by_parent(tables, child.table)).collect();
     let mut ours = BTreeMap::new();
@@ -83,7 +83,12 @@ fn of_the_account(tables: &Tables, list: &List, truth: Vec<Truth>) -> Vec<String
     }
     for Truth { standing, object, .. } in truth {
         let id = object["id"].as_str().unwrap().to_owned();
-        let hidden = matches!(standing, Standing::TestClock | Standing::Unlisted | Standing::Deleted);
+        // What no list shows can only be found where others name it.
+        let hidden = match standing {
+            Standing::TestClock | Standing::Deleted => true,
+            Standing::Unlisted => !named.contains(&id),
+            Standing::Shown | Standing::Inactive | Standing::Canceled | Standing::Closed => false,
+        };
         match (ours.get(&id), standing) {
             (None, _) if hidden => {}
             (None, _) => found.push(format!("{id} is missing ({standing:?})")),
@@ -94,6 +99,21 @@ fn of_the_account(tables: &Tables, list: &List, truth: Vec<Truth>) -> Vec<String
         }
     }
     found
+}
+
+/// The ids of one kind that others name in a column of theirs.
+pub(crate) fn named(world: &dyn World, kind: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for resource in catalog::resources().iter().filter(|resource| resource.list.parent.is_none()) {
+        let columns: Vec<_> = resource.table.columns.iter().filter(|column| column.refers_to(kind)).collect();
+        if columns.is_empty() {
+            continue;
+        }
+        for Truth { object, .. } in world.truth(resource.list.path).unwrap_or_default() {
+            named.extend(columns.iter().filter_map(|column| object[column.name].as_str().map(str::to_owned)));
+        }
+    }
+    named
 }
 
 /// What the truth of none of its lists knows.
