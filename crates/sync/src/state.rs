@@ -40,7 +40,7 @@ pub enum TableState {
         /// Only what was created from this second on is walked; none for all of it.
         #[serde(default)]
         from: Option<i64>,
-        /// When the list was last walked before.
+        /// When the list was last walked before; never, as far as that counts, where changes were missed.
         #[serde(default)]
         walks: Walks,
     },
