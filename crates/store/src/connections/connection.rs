@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::store::time;
 
-/// A Stripe account whose data is copied. The credentials are not part of it: see [`Store::credentials`].
+/// A Stripe account whose data is copied. The credentials are not part of it: see [`credentials`](crate::Store::credentials).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// `con_...`; never changes.

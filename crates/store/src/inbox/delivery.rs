@@ -48,7 +48,7 @@ pub struct Postponed {
     pub looked_at_micros: Option<i64>,
     /// Why it waits, in a sentence.
     pub why: String,
-    /// The table whose first copy it waits for: [`Store::hasten_deliveries`] makes it due once that may be complete.
+    /// The table whose first copy it waits for: [`hasten_deliveries`](crate::Store::hasten_deliveries) makes it due once that may be complete.
     pub awaits_copy_of: Option<String>,
 }
 
