@@ -22,18 +22,8 @@ use crate::{
 /// How the checkpoint begins that says why a table's expansions were refused; the table's name follows.
 const REFUSED: &str = "unexpanded/";
 
-/// What is missing of tables since Stripe does not let the key expand it: a sentence, by table.
-#[must_use]
-pub fn missing_parts(checkpoints: &[Checkpoint]) -> BTreeMap<String, String> {
-    let words = |(table, why): (&str, &str)| {
-        let resource = catalog::resource(table)?;
-        Some((table.to_owned(), refused(resource, why.to_owned()).to_string()))
-    };
-    refusals(checkpoints).into_iter().filter_map(words).collect()
-}
-
-/// Why, by table.
-fn refusals(checkpoints: &[Checkpoint]) -> BTreeMap<&str, &str> {
+/// Why Stripe does not let the key expand them, by table.
+pub(crate) fn refusals(checkpoints: &[Checkpoint]) -> BTreeMap<&str, &str> {
     checkpoints
         .iter()
         .filter_map(|Checkpoint { key, value }| {
@@ -42,7 +32,7 @@ fn refusals(checkpoints: &[Checkpoint]) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-fn refused(resource: &'static Resource, why: String) -> SyncError {
+pub(crate) fn refused(resource: &'static Resource, why: String) -> SyncError {
     SyncError::Unexpanded { table: resource.table.name, properties: resource.expand.join(", "), why }
 }
 

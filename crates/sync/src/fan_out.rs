@@ -12,7 +12,7 @@ use crate::{
     around::Around,
     change::Changes,
     cycle::Cycle,
-    error::{counted, unless_stopped},
+    error::unless_stopped,
     line::{Known, Line, Turn},
     round::Round,
     set::Set,
@@ -98,8 +98,10 @@ impl<W: Warehouse> FanOut<'_, W> {
             return last;
         }
         let (table, parents) = (self.around.table().name, self.around.parent.table);
-        let of = counted(round.owed.len(), "parent");
-        SyncError::Withheld { what: format!("{table} of {of} in {parents}"), why: last.sentence() }
+        SyncError::Withheld {
+            what: format!("{table} of {} in {parents}", round.owing()),
+            why: last.sentence(),
+        }
     }
 
     /// Asks who has to be asked. Asking goes on while what came is stored; it is stored in order, so a
@@ -221,7 +223,7 @@ impl<W: Warehouse> FanOut<'_, W> {
         let mut batch = Batch::of(self.changes.schema);
         self.checkpoint(round, &mut batch)?;
         self.changes.warehouse.apply(batch).await?;
-        let why = last.map(SyncError::sentence);
+        let why = last.filter(|last| !last.is_withheld()).map(SyncError::sentence);
         self.cycle.show(around.table().name, |shown| {
             (shown.complete, shown.permille) = (true, Some(1000));
             shown.why = why.or(shown.why.take());

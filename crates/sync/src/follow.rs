@@ -272,7 +272,9 @@ impl<W: Warehouse> Following<'_, W> {
         if error.concerns_all() {
             return Err(error);
         }
-        self.cycle.show(report.table, |shown| shown.why = Some(error.sentence()));
+        if !error.is_withheld() {
+            self.cycle.show(report.table, |shown| shown.why = Some(error.sentence()));
+        }
         report.note(error);
         Ok(())
     }

@@ -23,6 +23,7 @@ mod follow;
 mod gathered;
 mod left;
 mod line;
+mod missing;
 mod nested;
 mod progress;
 mod pushed;
@@ -40,7 +41,7 @@ mod walked;
 
 pub use engine::{Engine, Options, Report, TableReport};
 pub use error::SyncError;
-pub use expansions::missing_parts;
+pub use missing::missing_parts;
 pub use progress::{Phase, Progress, TableProgress};
 pub use reread::Reread;
 pub use slice::{Ask, Position, Slice};

@@ -4,11 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::round::Round;
 
-/// After so many parents in a row that were refused or failed, the rest waits for the next cycle: it is about the list.
+/// After so many parents in a row that were refused or failed, the rest waits for the next turn: it is about the list.
 const MOST_IN_A_ROW: usize = 50;
-/// As long as none was ever answered, no more than these are tried in each cycle, once that was seen.
+/// As long as none was ever answered, no more than these are tried in each turn, once that was seen.
 const A_FEW: usize = 4;
-/// More parents than this are not owed one by one.
+/// More refused parents than this are not owed one by one.
+const MOST_REFUSED: usize = 2_500;
+/// Where more are owed than this, nobody else is asked: each that failed must be kept.
 const MOST_OWED: usize = 5_000;
 
 /// Parents to ask next: those that are owed first.
@@ -51,6 +53,8 @@ pub(crate) struct Known {
     /// How many in a row were not answered.
     owed_in_vain: usize,
     in_order_in_vain: usize,
+    /// None was answered in any round.
+    never: bool,
 }
 
 impl Line {
@@ -108,7 +112,7 @@ impl Known {
         let never = !round.answered && !round.was_whole();
         let in_vain = if never { round.owed.len().min(MOST_IN_A_ROW - A_FEW) } else { 0 };
         let (owed, answered) = (round.owed.clone(), round.answered);
-        Self { owed, answered, owed_in_vain: in_vain, in_order_in_vain: in_vain }
+        Self { owed, answered, owed_in_vain: in_vain, in_order_in_vain: in_vain, never }
     }
 
     pub(crate) fn heard(&mut self, parent: &str, turn: Turn, answered: Answered) {
@@ -123,26 +127,33 @@ impl Known {
     }
 
     fn may_go_on(&self) -> bool {
-        self.in_order_in_vain < MOST_IN_A_ROW && self.owed.len() <= MOST_OWED
+        let most = if self.never && !self.answered { MOST_REFUSED - 1 } else { MOST_OWED };
+        self.in_order_in_vain < MOST_IN_A_ROW && self.owed.len() <= most
     }
 }
 
-/// Keeps who is owed an answer. Of very many the refused ones are left to the next round over all parents: nothing was lost by
-/// accident.
-pub(crate) fn note(owed: &mut BTreeSet<String>, parent: &str, answered: Answered) {
-    match answered {
-        Answered::Shown => {
-            owed.remove(parent);
-        }
-        Answered::Refused if owed.len() >= MOST_OWED => {}
-        Answered::Refused | Answered::Failed => {
-            owed.insert(parent.to_owned());
-        }
+/// Keeps who is owed an answer; whether one is left out, since very many are refused.
+pub(crate) fn note(owed: &mut BTreeSet<String>, parent: &str, answered: Answered) -> bool {
+    if answered == Answered::Shown {
+        owed.remove(parent);
+        return false;
     }
+    let is_left_out = answered == Answered::Refused && !owed.contains(parent) && is_crowded(owed);
+    if !is_left_out {
+        owed.insert(parent.to_owned());
+    }
+    is_left_out
+}
+
+/// Whether no refused parent has a place any more.
+pub(crate) fn is_crowded(owed: &BTreeSet<String>) -> bool {
+    owed.len() >= MOST_REFUSED
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{Began, round::Beginning};
 
@@ -170,7 +181,7 @@ mod tests {
 
     fn known(owed: &[String], answered: bool) -> Known {
         let owed = owed.iter().cloned().collect();
-        Known { owed, answered, owed_in_vain: 0, in_order_in_vain: 0 }
+        Known { owed, answered, owed_in_vain: 0, in_order_in_vain: 0, never: false }
     }
 
     #[test]
@@ -225,15 +236,40 @@ mod tests {
 
     #[test]
     fn of_very_many_only_those_that_failed_are_owed() {
-        let mut owed: BTreeSet<String> = ids(MOST_OWED).into_iter().collect();
-        note(&mut owed, "cus_refused", Answered::Refused);
-        assert_eq!(owed.len(), MOST_OWED);
-        note(&mut owed, "cus_failed", Answered::Failed);
-        assert!(owed.contains("cus_failed"));
-        let mut full = known(&owed.into_iter().collect::<Vec<_>>(), true);
+        let mut owed: BTreeSet<String> = ids(MOST_REFUSED).into_iter().collect();
+        assert!(note(&mut owed, "cus_refused", Answered::Refused), "it is left out");
+        assert!(!note(&mut owed, "cus_00001", Answered::Refused), "it is among them");
+        assert!(!note(&mut owed, "cus_failed", Answered::Failed));
+        assert!(owed.contains("cus_failed") && owed.len() == MOST_REFUSED + 1);
+        let mut full = known(&ids(MOST_OWED + 1), true);
         assert!(
             asked(&mut line(Vec::new(), ids(1)), &mut full, |_| Answered::Shown).is_empty(),
             "none can be owed"
         );
+    }
+
+    #[test]
+    fn parents_that_are_left_out_are_asked_with_all_others_once_some_of_them_are_answered() {
+        let mut round = begun();
+        round.heard("cus_answered", Turn::InOrder, Answered::Shown);
+        ids(MOST_REFUSED + 1).iter().for_each(|id| round.heard(id, Turn::InOrder, Answered::Refused));
+        round.ended();
+        let later = Beginning::at(Began { as_of_micros: 1, dated_micros: 1 });
+        assert!(!round.next(later, Duration::MAX).is_over_all(), "it would be in vain");
+        round.heard("cus_00000", Turn::Owed, Answered::Shown);
+        let mut again = round.next(later, Duration::MAX);
+        assert!(again.is_over_all());
+        again.ended();
+        assert!(!again.next(later, Duration::MAX).is_over_all());
+    }
+
+    #[test]
+    fn where_none_was_ever_answered_nobody_is_left_out() {
+        let mut round = begun();
+        ids(MOST_REFUSED).iter().for_each(|id| round.heard(id, Turn::InOrder, Answered::Refused));
+        let (mut line, mut known) = (Line::of(&round), Known::of(&round));
+        line.extend(vec!["cus_next".to_owned()], 100);
+        let asked = asked(&mut line, &mut known, |_| Answered::Refused);
+        assert_eq!(asked.len(), A_FEW, "only those that are owed");
     }
 }

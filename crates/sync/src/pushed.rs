@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use warehouse::{Batch, Warehouse};
 
 use crate::{
-    Awaited, Engine, Pass, Pushed, PushedEvent, SyncError, TableState,
+    Awaited, Engine, Feed, Pass, Pushed, PushedEvent, SyncError, TableState,
     again::ReadAgain,
     change::Changes,
     event::Subject,
     fetch::Fetch,
     gathered,
+    state::Stored,
     told::{Told, rounds},
 };
 
@@ -43,12 +44,12 @@ impl<W: Warehouse> Engine<W> {
         stop: &CancellationToken,
     ) -> Result<Pass, SyncError> {
         let _reading = self.stripe.reading();
-        let states = self.stored().await?.tables;
+        let Stored { tables: states, feeds, .. } = self.stored().await?;
         let fetch = Fetch::new(&self.stripe, stop);
         let Self { warehouse, schema, options, .. } = self;
         let width = options.reads;
         let changes = Changes { fetch: &fetch, warehouse: &**warehouse, schema, width, patience: PATIENCE };
-        let mut passing = Passing { changes, states: &states, done: Pass::default() };
+        let mut passing = Passing { changes, states: &states, feeds: &feeds, done: Pass::default() };
         // What is read from now on shows at least what these events tell of: they had come before.
         let now_micros = self.stripe.now().timestamp_micros();
         for (since_micros, events) in rounds(events, now_micros, &mut passing.done.events) {
@@ -73,6 +74,7 @@ enum Course {
 struct Passing<'a, W> {
     changes: Changes<'a, W>,
     states: &'a BTreeMap<String, TableState>,
+    feeds: &'a BTreeMap<String, Feed>,
     done: Pass,
 }
 
@@ -224,7 +226,9 @@ impl<W: Warehouse> Passing<'_, W> {
     /// Whether the event's row is left to the feed, which will see to what it names. So it must be where a table is
     /// unavailable, lest its first copy have begun just now, with an older state, and the feed pass over the event.
     fn belongs_to_the_feed(&self, events: &'static Resource, told: &Told) -> bool {
-        let is_read = !matches!(self.states.get(events.table.name), Some(TableState::Unavailable { .. }));
+        let (state, feed) = (self.states.get(events.table.name), self.feeds.get(events.table.name));
+        let is_read =
+            !matches!(state, Some(TableState::Unavailable { .. })) && feed.is_none_or(|feed| !feed.refused);
         let unavailable = |resource| matches!(self.course(resource), Course::Unavailable);
         is_read && told.hint.subjects.iter().flat_map(resources_of).any(unavailable)
     }

@@ -8,6 +8,7 @@ use stripe_api::Stripe;
 
 use crate::{
     Began, TableState, Walks,
+    error::counted,
     line::{self, Answered, Turn},
     state::HOLD_BACK,
 };
@@ -71,6 +72,9 @@ pub(crate) struct Round {
     /// The last of them that was asked.
     #[serde(default)]
     pub(crate) owed_after: String,
+    /// Of very many that were refused some are not among them.
+    #[serde(default)]
+    left_out: bool,
     /// Some parent was answered in this round.
     #[serde(default)]
     pub(crate) answered: bool,
@@ -86,7 +90,9 @@ impl Round {
         }
         let every = i64::try_from(whole_every.as_micros()).unwrap_or(i64::MAX);
         let dated = now.began.dated_micros;
-        let whole = self.whole_micros.is_none_or(|last| dated.saturating_sub(last) >= every);
+        let due = self.whole_micros.is_none_or(|last| dated.saturating_sub(last) >= every);
+        // Those that are left out may be answered too, once others are.
+        let whole = due || (self.left_out && !line::is_crowded(&self.owed));
         Self {
             since_micros: self.next_since_micros.filter(|_| !whole),
             next_since_micros: self.since_after(now),
@@ -94,6 +100,7 @@ impl Round {
             whole_micros: self.whole_micros,
             owed: self.owed.clone(),
             owed_after: self.owed_after.clone(),
+            left_out: self.left_out && !whole,
             ..Self::first(now, true)
         }
     }
@@ -111,6 +118,7 @@ impl Round {
             over: false,
             owed: BTreeSet::new(),
             owed_after: String::new(),
+            left_out: false,
             answered: false,
             whole_micros: None,
         }
@@ -153,7 +161,18 @@ impl Round {
             Turn::Owed => parent.clone_into(&mut self.owed_after),
         }
         self.answered |= answered == Answered::Shown;
-        line::note(&mut self.owed, parent, answered);
+        self.left_out |= line::note(&mut self.owed, parent, answered);
+    }
+
+    /// How many parents owe an answer.
+    pub(crate) fn owing(&self) -> String {
+        let least = if self.left_out { "at least " } else { "" };
+        format!("{least}{}", counted(self.owed.len(), "parent"))
+    }
+
+    /// Whether nobody was ever answered, though some were asked.
+    pub(crate) fn is_refused(&self) -> bool {
+        !self.answered && !self.was_whole() && !self.owed.is_empty()
     }
 
     pub(crate) fn ended(&mut self) {

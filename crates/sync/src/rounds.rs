@@ -165,7 +165,9 @@ impl<W: Warehouse> Rounds<'_, W> {
             Ok(changed) if changed.is_empty() => gone,
             Ok(_) => {
                 let more = self.round(around, parents, Some(ended.clone())).await;
-                let trouble = more.trouble.or(gone.trouble);
+                // Whom the other did not reach, this one asked again, if it came to its end.
+                let before = if more.ended().is_some() { None } else { gone.trouble };
+                let trouble = more.trouble.or(before);
                 Went { rows: gone.rows + more.rows, trouble, ..more }
             }
             Err(error) => Went { outcome: Err(error), ..gone },

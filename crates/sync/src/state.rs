@@ -7,11 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stripe_api::Stripe;
 use warehouse::Checkpoint;
 
-use crate::{
-    Slice, SyncError,
-    around::{Around, arounds},
-    round::Round,
-};
+use crate::{Slice, SyncError, around::arounds, round::Round};
 
 /// Seconds that objects and events may stay invisible after their `created` (trap 4); every watermark is held back by it.
 pub(crate) const HOLD_BACK: i64 = 120;
@@ -201,16 +197,24 @@ impl Stored {
 /// When another version of the program wrote them.
 pub fn table_states(checkpoints: Vec<Checkpoint>) -> Result<BTreeMap<String, TableState>, SyncError> {
     let Stored { mut tables, rounds, .. } = Stored::read(checkpoints)?;
-    for around in arounds().filter(|around| !around.resource.is_apart()) {
+    for around in arounds() {
         let name = around.table().name;
-        let is_asked = rounds.get(name).is_some_and(Round::was_whole);
-        if let Some(&TableState::Live { frontier, .. }) = tables.get(name)
-            && !is_asked
-            && !are_refused(around, &tables)
-        {
+        let Some(&TableState::Live { frontier, .. }) = tables.get(name) else { continue };
+        let round = rounds.get(name);
+        let is_asked = round.is_some_and(|round| round.was_whole() || round.is_refused());
+        let parents =
+            catalog::resource_with(around.parent.table).and_then(|owner| tables.get(owner.table.name));
+        let state = match parents {
+            // What was missed of parents was missed of what belongs to them (trap 14).
+            Some(compared @ TableState::Comparing { walks, .. }) if *walks == Walks::default() => {
+                compared.clone()
+            }
+            Some(TableState::Unavailable { .. }) => continue,
             // Its own list is copied, but not yet what only parents show.
-            tables.insert(name.to_owned(), TableState::Copying { frontier, began: None });
-        }
+            _ if !around.resource.is_apart() && !is_asked => TableState::Copying { frontier, began: None },
+            _ => continue,
+        };
+        tables.insert(name.to_owned(), state);
     }
     Ok(tables)
 }
@@ -224,12 +228,6 @@ pub fn are_events_read(checkpoints: Vec<Checkpoint>) -> Result<bool, SyncError> 
     let are_there =
         tables.get(FIRST_FEED).is_some_and(|state| !matches!(state, TableState::Unavailable { .. }));
     Ok(are_there && !feeds.get(FIRST_FEED).is_some_and(|feed| feed.refused))
-}
-
-/// Whether Stripe does not show the parents: what only they show cannot be asked for.
-fn are_refused(around: Around, tables: &BTreeMap<String, TableState>) -> bool {
-    let owner = catalog::resource_with(around.parent.table).and_then(|owner| tables.get(owner.table.name));
-    matches!(owner, Some(TableState::Unavailable { .. }))
 }
 
 pub(crate) fn table_checkpoint(table: &str, state: &TableState) -> Result<Checkpoint, SyncError> {
@@ -275,4 +273,25 @@ fn checkpoint<T: Serialize>(key: String, value: &T) -> Result<Checkpoint, SyncEr
 
 fn parse<T: DeserializeOwned>(key: &str, value: serde_json::Value) -> Result<T, SyncError> {
     serde_json::from_value(value).map_err(|source| SyncError::Checkpoint { key: key.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trap_14_what_was_missed_of_parents_was_missed_of_what_belongs_to_them() {
+        let live = TableState::Live { frontier: None, walks: Walks::default() };
+        let began = Began { as_of_micros: 0, dated_micros: 0 };
+        let belonging = "customer_balance_transactions";
+        let compared = |walks| TableState::Comparing { frontier: None, began, from: None, walks };
+        let when_customers_are = |state: TableState| {
+            let stored = [("customers", &state), (belonging, &live)];
+            let stored = stored.map(|(table, state)| table_checkpoint(table, state).unwrap());
+            table_states(stored.to_vec()).unwrap().remove(belonging).unwrap()
+        };
+        assert_eq!(when_customers_are(compared(Walks::default())), compared(Walks::default()));
+        let due = Walks { whole_micros: Some(1), recent_micros: Some(1) };
+        assert_eq!(when_customers_are(compared(due)), live, "it was time");
+    }
 }

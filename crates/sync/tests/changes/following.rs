@@ -135,12 +135,12 @@ async fn trap_13_what_stripe_does_not_let_a_key_expand_is_said_until_it_does_and
     let said = turn().await.0.unwrap();
     let words = "Stripe does not let this key expand sources, tax_ids: the sources, tax_ids of customers are not copied";
     assert!(said.starts_with(words), "{said}");
-    let missing = sync::missing_parts(&copied.stored().await);
+    let missing = sync::missing_parts(&copied.stored().await).unwrap();
     assert_eq!(missing["customers"], said, "whoever shows the table can say it too");
     copied.sim.set_faults(FaultScript::new());
     let (said, state) = turn().await;
     assert_eq!(said, None);
-    assert!(sync::missing_parts(&copied.stored().await).is_empty());
+    assert!(sync::missing_parts(&copied.stored().await).unwrap().is_empty());
     let walked = |state| {
         let TableState::Live { walks, .. } = state else { panic!("{state:?}") };
         walks.whole_micros

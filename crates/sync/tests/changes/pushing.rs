@@ -304,6 +304,20 @@ async fn trap_23_an_event_of_an_unavailable_table_is_left_to_the_feed() {
 }
 
 #[tokio::test]
+async fn trap_23_where_the_feed_is_refused_nothing_is_left_to_it() {
+    let world = Small::default();
+    let charge = json!({ "id": "ch_1", "object": "charge", "created": BEGAN });
+    world.put(charge.clone());
+    let copied = connected(world, FaultScript::new().always("/v1/charges", Fault::status(403))).await;
+    copied.cycle().await;
+    let refused = FaultScript::new().always("/v1/charges", Fault::status(403));
+    copied.sim.set_faults(refused.always("/v1/events", Fault::status(403)));
+    copied.engine.run(&CancellationToken::new()).await.unwrap();
+    copied.pushed(vec![told(1, "charge.updated", &charge)]).await;
+    assert_eq!(copied.table("event").len(), 1, "nobody else would store it");
+}
+
+#[tokio::test]
 async fn trap_16_and_18_what_names_nothing_is_stored_and_what_is_no_event_is_told() {
     let copied = of_three().await;
     let balance = told(1, "balance.available", &json!({ "object": "balance" }));

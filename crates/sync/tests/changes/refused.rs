@@ -65,6 +65,11 @@ async fn one_parent_that_is_refused_for_good_keeps_no_other_from_being_asked() {
     let [error @ SyncError::Withheld { what, .. }] = told[..] else { panic!("{told:?}") };
     assert!(error.is_withheld());
     assert_eq!(what, "customer_balance_transactions of 1 parent in customers");
+    let missing = sync::missing_parts(&copied.stored().await).unwrap();
+    assert!(
+        missing[TABLE].starts_with("what belongs to 1 parent in customers could not be read"),
+        "{missing:?}"
+    );
 }
 
 #[tokio::test]
@@ -118,6 +123,8 @@ async fn an_object_that_stripe_refuses_to_show_again_is_said_and_owed() {
             said.starts_with("Stripe does not show 1 changed object of customers. Its last answer: "),
             "{said}"
         );
+        let missing = sync::missing_parts(&copied.stored().await).unwrap();
+        assert!(missing["customers"].starts_with("1 changed object could not be read"), "{missing:?}");
     }
     copied.sim.set_faults(FaultScript::new());
     copied.cycle().await;

@@ -17,12 +17,14 @@ use crate::{
 
 pub(crate) async fn run(config: Config, options: cli::Status, output: Output) -> anyhow::Result<ExitCode> {
     let name = &options.connection;
-    let store = open_store(&config).await?;
-    let standings = match Client::find(&config).await? {
-        Some(server) => server.status(name).await?,
-        None => {
-            let warehouse = open_warehouse(&config)?;
-            standings(&warehouse.reader()?, &store, name).await?
+    let store = open_store(&config).await;
+    let (standings, store) = match (Client::find(&config).await?, store) {
+        // Its key may be known to the server only.
+        (Some(server), Err(_)) => return tell(&server.status(name).await?, &options, &output),
+        (Some(server), Ok(store)) => (server.status(name).await?, store),
+        (None, store) => {
+            let (store, warehouse) = (store?, open_warehouse(&config)?);
+            (standings(&warehouse.reader()?, &store, name).await?, store)
         }
     };
     let connection = store.connection_named(name).await?;
@@ -39,8 +41,13 @@ pub(crate) async fn run(config: Config, options: cli::Status, output: Output) ->
             }
         }
     }
+    tell(&standings, &options, &output)
+}
+
+fn tell(standings: &[Standing], options: &cli::Status, output: &Output) -> anyhow::Result<ExitCode> {
+    let name = &options.connection;
     if options.json {
-        output.line(&serde_json::to_string_pretty(&standings)?)?;
+        output.line(&serde_json::to_string_pretty(standings)?)?;
     } else if standings.is_empty() {
         output.line(&format!("nothing is copied yet; run: tallyhouse sync --connection {name}"))?;
     } else {

@@ -22,7 +22,7 @@ pub struct Standing {
     pub last_data_at: Option<DateTime<Utc>>,
     /// Where it is in its life; none before the first page.
     pub state: Option<TableState>,
-    /// What is missing of it since Stripe does not show it to the key, in a sentence.
+    /// What is missing of it since Stripe does not show it, in a sentence.
     pub missing: Option<String>,
     /// Why the last update that got round to every table could not bring it up to date, in a sentence.
     pub failed: Option<String>,
@@ -47,7 +47,7 @@ pub async fn standings(reader: &Reader, store: &Store, name: &str) -> anyhow::Re
     // Before it is asked which tables hold rows: one whose state is known may have had its first just then.
     let checkpoints = checkpoints(reader, &schema).await?;
     let held = held(reader, &schema).await?;
-    let mut missing = sync::missing_parts(&checkpoints);
+    let mut missing = sync::missing_parts(&checkpoints)?;
     let mut states = sync::table_states(checkpoints)?;
     let mut counts = counts(reader, &schema, &held).await?;
     let mut failed = failed(store, name).await?;
@@ -118,7 +118,7 @@ async fn held(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<There>
 
 /// What the checkpoints say of tables, of rounds, and of what Stripe does not show. Those of slices are left out: there can be thousands.
 async fn checkpoints(reader: &Reader, schema: &SchemaName) -> anyhow::Result<Vec<Checkpoint>> {
-    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND (key LIKE 'table/%' OR key LIKE 'round/%' OR key LIKE 'unexpanded/%')";
+    let ask = "SELECT key, value FROM tallyhouse.checkpoints WHERE schema_name = ? AND (key LIKE 'table/%' OR key LIKE 'round/%' OR key LIKE 'owed/%' OR key LIKE 'unexpanded/%')";
     let found = reader.query(ask, vec![Value::Text(schema.as_str().to_owned())]).await;
     let rows = found.context("could not read the checkpoints")?.rows;
     let checkpoint = |row: Vec<Value>| {

@@ -27,8 +27,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// After so long the browser asks again, and whoever lost the permission meanwhile is refused.
 const LIFE: Duration = Duration::from_secs(300);
 /// Of a table that is compared.
-const MISSED: &str = "Stripe was not asked for 29 days or more and drops what changed: all of it is compared with Stripe. \
-                      Until that ends, new objects and changes may be missing.";
+const MISSED: &str = "Changes were not read for 29 days or more, and Stripe drops them: all of it is compared with Stripe. Until that \
+                      ends, some may be missing.";
 /// How long a browser waits before it asks again.
 const RETRY: Duration = Duration::from_secs(2);
 
