@@ -85,3 +85,20 @@ async fn a_refused_expansion_is_asked_for_once_and_costs_its_nested_lists_only()
     assert!(matches!(customers.outcome, Ok(TableState::Live { .. })), "{customers:?}");
     assert_eq!((copied.table("customer").len(), refused.load(Ordering::Relaxed)), (250, 1));
 }
+
+/// A set that is empty says as much as any other.
+#[tokio::test]
+async fn trap_9_the_last_part_that_a_parent_loses_is_gone() {
+    let world = Small::default();
+    let owner = customer(0, "");
+    world.put(owner.clone());
+    world.put(movement(1));
+    // A newer one, so that the other is not listed again as new.
+    world.put(json!({ "id": "cus_2", "object": "customer", "created": BEGAN + 600_000 }));
+    let copied = copied(world).await;
+    assert_eq!(copied.movements(), 1);
+    copied.world.objects.lock().unwrap().remove("customer_balance_transaction");
+    copied.world.event(1, BEGAN + 900_000, "customer.updated", &owner);
+    copied.cycle().await;
+    assert_eq!(copied.movements(), 0);
+}
