@@ -15,7 +15,7 @@ DENY := 0.20.2
 # this one. Another one must have what is asked with.
 export TALLYHOUSE_TEST_PYTHON ?= $(built)/python/bin/python
 
-.PHONY: demo build test schedules lint bench setup ui
+.PHONY: demo build test schedules lint bench setup ui catalog
 
 demo: build
 	@"$${CARGO_TARGET_DIR:-target}/release/tallyhouse" demo
@@ -54,3 +54,14 @@ lint: setup ui
 bench: build
 	$(CARGO) build --quiet --release --workspace --examples
 	@tools/bench.py $(PARTS)
+
+# The catalogue and the simulator's shapes, both derived from Stripe's SDK for Python, which comes from the network: another version
+# of Stripe's API is `make catalog SDK=...`, and a diff to read.
+SDK ?= 16.1.0
+sdk := $(built)/sdk-$(SDK)
+catalog:
+	rm -rf $(sdk)
+	python3 -m pip download --quiet --no-deps --only-binary :all: --dest $(sdk) stripe==$(SDK)
+	cd $(sdk) && python3 -m zipfile -e stripe-*.whl .
+	crates/catalog/tools/generate.py $(sdk)/stripe
+	crates/stripe-sim/tools/shapes.py $(sdk)/stripe
