@@ -122,43 +122,37 @@ impl<W: Warehouse> Changes<'_, W> {
     ) -> Result<Again, SyncError> {
         let (mut read, mut unshown) = (ReadAgain::new(self.schema), Vec::new());
         for asked in asked {
-            if let Some((resource, id)) = asked.missing()
-                && may_come(id)
-                && self.was_never_there(resource, id).await?
-            {
-                unshown.push(id.to_owned());
-                continue;
+            if self.may_show_yet(&asked, &may_come).await? {
+                unshown.push(asked.id);
+            } else {
+                read.add(self.fetch, asked).await?;
             }
-            read.add(self.fetch, asked).await?;
         }
         let rows = self.store(read.take()).await?;
         let failed = read.failed.into_iter().map(|(_, id, error)| (id, error)).collect();
         Ok(Again { rows, failed, unshown })
     }
 
-    /// Whether the warehouse holds nothing of an object, not even that it is gone.
-    pub(crate) async fn was_never_there(
+    /// Whether an object is not gone, since it `may_come` yet: Stripe says nothing of it, not even that it was deleted, and the
+    /// warehouse holds nothing of it, not even that it is gone.
+    pub(crate) async fn may_show_yet(
         &self,
-        resource: &'static Resource,
-        id: &str,
+        Asked { resource, id, object }: &Asked,
+        may_come: impl Fn(&str) -> bool,
     ) -> Result<bool, SyncError> {
-        let unknown = self.warehouse.stale(self.schema, resource.table, vec![id.to_owned()], 0).await?;
+        if !matches!(object, Ok(Object::Gone { .. })) || !may_come(id) {
+            return Ok(false);
+        }
+        let unknown = self.warehouse.stale(self.schema, resource.table, vec![id.clone()], 0).await?;
         Ok(!unknown.is_empty())
     }
 }
 
 /// An object that was asked for again, and what came of it.
 pub(crate) struct Asked {
-    resource: &'static Resource,
-    id: String,
+    pub(crate) resource: &'static Resource,
+    pub(crate) id: String,
     object: Result<Object, SyncError>,
-}
-
-impl Asked {
-    /// What it is that Stripe says nothing of, not even that it was deleted.
-    pub(crate) fn missing(&self) -> Option<(&'static Resource, &str)> {
-        matches!(self.object, Ok(Object::Gone { .. })).then_some((self.resource, &self.id))
-    }
 }
 
 /// Objects that were read again, to be stored in one transaction, of whatever tables they are.

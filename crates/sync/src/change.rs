@@ -207,12 +207,15 @@ impl News {
 
     fn note_early(&mut self, hints: &[Hint], date: Option<DateTime<Utc>>) {
         for hint in hints {
-            // Without Stripe's clock nobody knows.
-            let is_early = date.is_some() && !hint.is_deletion && hint.is_young(date, u64::MAX);
+            // Without Stripe's clock nobody knows. The newest come first: nothing is early that an old one named before.
+            let is_young = date.is_some() && hint.is_young(date, u64::MAX);
             for subject in &hint.subjects {
-                let naming = self.early.entry(subject.clone()).or_insert_with(|| Some(BTreeSet::new()));
+                if is_young && !self.early.contains_key(subject) {
+                    self.early.insert(subject.clone(), Some(BTreeSet::new()));
+                }
+                let Some(naming) = self.early.get_mut(subject) else { continue };
                 match naming {
-                    Some(events) if is_early => drop(events.insert(hint.event.clone())),
+                    Some(events) if is_young && !hint.is_deletion => drop(events.insert(hint.event.clone())),
                     Some(_) | None => *naming = None,
                 }
             }

@@ -46,14 +46,13 @@ impl<W: Warehouse> Following<'_, W> {
             Some(error) => Err(error),
             None => self.hear(&mut feed, tables, owed).await,
         };
-        let news = match heard {
+        let mut news = match heard {
             Ok(news) => news,
             // New objects are listed all the same.
             Err(error) => self.untold(tables, error).map(|()| None)?,
         };
         // Listed after the events were read: what shows in a list is then as new as they say.
         self.list_all(tables).await?;
-        let mut news = news;
         if let Some(news) = &mut news {
             let unshown = self.reread_all(news, news.read_micros, tables, owed).await?;
             news.leave_out(&unshown);

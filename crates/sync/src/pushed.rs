@@ -143,12 +143,10 @@ impl<W: Warehouse> Passing<'_, W> {
         let mut asked = pin!(stream::iter(asked).flatten_unordered(TABLES));
         let (mut failed, mut rows) = (BTreeMap::new(), 0);
         while let Some(asked) = asked.next().await {
-            if let Some((resource, id)) = asked.missing() {
-                let subject = subject(resource, id.to_owned());
-                if may_come(&subject) && changes.was_never_there(resource, id).await? {
-                    failed.insert(subject, format!("Stripe does not show {id} yet"));
-                    continue;
-                }
+            let named = |id: &str| subject(asked.resource, id.to_owned());
+            if changes.may_show_yet(&asked, |id| may_come(&named(id))).await? {
+                failed.insert(named(&asked.id), format!("Stripe does not show {} yet", asked.id));
+                continue;
             }
             read.add(changes.fetch, asked).await?;
             if read.is_full() {

@@ -120,6 +120,16 @@ async fn trap_4_what_the_feed_names_before_stripe_shows_it_is_looked_for_again_a
 }
 
 #[tokio::test]
+async fn trap_4_and_11_what_the_feed_says_is_deleted_is_gone_at_once() {
+    let copied = of_payment_methods().await;
+    copied.world.event(1, NOW, "customer.created", &customer(7, ""));
+    copied.world.event(2, NOW, "customer.deleted", &customer(7, ""));
+    copied.cycle().await;
+    assert!(copied.table("customer")["cus_7"].1);
+    assert_eq!(copied.table("event").len(), 2);
+}
+
+#[tokio::test]
 async fn trap_4_what_stripe_does_not_show_for_two_minutes_is_gone() {
     let copied = of_payment_methods().await;
     let (_, event) = copied.waits(pushed(1, NOW, "payment_method.attached", &payment_method(9))).await;
